@@ -1,0 +1,29 @@
+package meta
+
+import (
+	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/rpc/wire"
+)
+
+// Unlock gives back the range of one owner's locks; what is not locked is not an error.
+type Unlock struct {
+	Volume honeyant.VolumeID
+	Ino    honeyant.Ino
+	Lock   FileLock // Kind, Owner, Start and End count
+}
+
+// Code implements Op.
+func (*Unlock) Code() Code { return CodeUnlock }
+
+func (*Unlock) newReply() *Done { return new(Done) }
+
+// Fields implements Op.
+func (o *Unlock) Fields(c *wire.Codec) {
+	wire.Uint(c, &o.Volume)
+	wire.Uint(c, &o.Ino)
+	o.Lock.Fields(c)
+}
+
+func (o *Unlock) eval(tx *Tx) (Reply, error) {
+	return nil, honeyant.E("meta.Unlock", honeyant.Unsupported, "", nil)
+}
