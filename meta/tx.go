@@ -15,6 +15,7 @@ type Env struct {
 	Session     honeyant.SessionID
 	Incarnation uint32
 	Epoch       uint64
+	LowWater    uint64 // of the session: it has given up chunks with lower counters (rule 10)
 	// StoreUp tells whether the store answers at present; nil: all do.
 	StoreUp func(honeyant.StoreID) bool
 	// Opens counts the registrations of an inode; nil: none are open.
@@ -36,6 +37,10 @@ type Tx struct {
 	view  *kv.Overlay // own changes over what came before
 	batch kv.Batch
 	err   error
+
+	used   []*usageChange   // usage read or changed, written by finish
+	added  []volumeChunk    // chunks recorded by this operation
+	stores []honeyant.Store // stores looked at
 }
 
 // newTx starts an operation over base.
@@ -105,6 +110,9 @@ func (t *Tx) result(reply Reply, err error) (Reply, *kv.Batch, error) {
 	}
 	if err != nil {
 		return nil, nil, err
+	}
+	if t.finish(); t.err != nil {
+		return nil, nil, t.err
 	}
 	return reply, &t.batch, nil
 }
