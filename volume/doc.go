@@ -1,0 +1,36 @@
+// Package volume is one mounted volume on one node: it turns POSIX operations into metadata
+// operations and chunk I/O. Front ends (FUSE, NFS, S3 ...) know only this package.
+//
+// What it guarantees to programs is written in doc/semantics.md. It leaves permission checks to
+// the front end (the kernel's default_permissions), "." and ".." of listings to the front end,
+// and the kernel's caches to the front end.
+//
+// Each inode with an open file has one state object (inode): its attributes as of one Version,
+// the extents cached for that Version, the dirty byte ranges of all handles together, and the
+// flights, which are dirty ranges on their way to stores and the metadata leader. Everything that
+// is written goes through one path: dirty → freeze → flight → upload → commit in order.
+//
+// Invariants (numbers of doc/invariants.md in brackets):
+//
+//	V1  Names and attributes are on a quorum's stable storage when a call returns. [11]
+//	V2  Only bytes that a program wrote are ever committed: dirty ranges are exact, neighbours are
+//	    never read and written back. [11]
+//	V3  Flights of an inode commit in the order in which they were frozen, and a freeze takes all
+//	    that is dirty: a committed size never covers bytes that are written but not committed. [11, 20]
+//	V4  Dirty and flying bytes together never exceed Options.WriteMemory, cached chunk bytes never
+//	    Options.ReadMemory; who needs more waits, with a deadline. [37]
+//	V5  Extents are used only together with the Version they were fetched for, and only while
+//	    (*inode).fresh says so: the one place that decides what may be answered from memory.
+//	V6  Chunks are immutable, so cached chunk bytes are never stale; a chunk that is gone makes
+//	    the reader fetch extents again, at most three times. [25]
+//	V7  The low-water mark sent with a commit is below every chunk counter whose chunk may still
+//	    be committed; a commit of unknown outcome keeps its counters for ever. [10]
+//	V8  O_APPEND writes are committed one by one, at the offset the leader assigns. [16]
+//	V9  Bytes that can not be committed are dropped only after Options.Deadline, and every
+//	    descriptor open on the file then gets the error once.
+//	V10 A session registers an inode once at the leader, before the first open returns, and
+//	    takes it back after the last release and never while another open is on its way. [22]
+//
+// Locks are taken in this order: inode.write (a writer's turn; held across I/O), inode.mu, then
+// one of Volume.mu, pool.mu, readCache.mu. The latter four are never held across I/O.
+package volume
