@@ -1,0 +1,140 @@
+package rpc
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"io"
+	"net"
+	"sync"
+
+	"github.com/honeyant/honeyant"
+)
+
+// tlsConn is a Conn over TLS. Each Write reaches the wire before it returns, all its
+// records in as few system calls as possible.
+type tlsConn struct {
+	*tls.Conn
+	batch  *batchConn
+	peer   honeyant.NodeID
+	forget func(*tlsConn)
+	once   sync.Once
+	closed error
+}
+
+// Peer is the node at the other end.
+func (c *tlsConn) Peer() honeyant.NodeID { return c.peer }
+
+// Write encrypts p and sends it.
+func (c *tlsConn) Write(p []byte) (int, error) {
+	if len(p) <= maxRecord { // one record is one system call anyway
+		return c.Conn.Write(p)
+	}
+	c.batch.begin()
+	n, err := c.Conn.Write(p)
+	if flushErr := c.batch.end(); err == nil {
+		err = flushErr
+	}
+	return n, err
+}
+
+// Close closes the socket without a TLS goodbye: that could wait for seconds on a peer that
+// does not read, and every protocol here tells by itself where its messages end.
+func (c *tlsConn) Close() error {
+	c.once.Do(func() {
+		c.closed = c.batch.Conn.Close()
+		if c.forget != nil {
+			c.forget(c)
+		}
+	})
+	return c.closed
+}
+
+const (
+	maxRecord  = 16 << 10  // bytes of payload in one TLS record
+	batchBytes = 128 << 10 // records gathered for one system call
+)
+
+// batchConn lies under a tls.Conn: it reads ahead, and gathers what is written between
+// begin and end into few system calls. Writes outside pass straight through.
+type batchConn struct {
+	net.Conn
+	in *bufio.Reader // only used by the tls.Conn's reader, which is one at a time
+
+	mu    sync.Mutex // guards buf, depth and the order of what is sent
+	depth int
+	buf   *[]byte // from batchPool while something is gathered
+}
+
+var batchPool = sync.Pool{New: func() any { b := make([]byte, 0, batchBytes); return &b }}
+
+func newBatchConn(c net.Conn, readAhead int) *batchConn {
+	return &batchConn{Conn: c, in: bufio.NewReaderSize(c, readAhead)}
+}
+
+// widen changes the read-ahead; nobody may be reading.
+func (b *batchConn) widen(readAhead int) {
+	if readAhead == b.in.Size() {
+		return
+	}
+	var from io.Reader = b.Conn
+	if early, _ := b.in.Peek(b.in.Buffered()); len(early) > 0 {
+		from = io.MultiReader(bytes.NewReader(bytes.Clone(early)), b.Conn)
+	}
+	b.in = bufio.NewReaderSize(from, readAhead)
+}
+
+func (b *batchConn) Read(p []byte) (int, error) { return b.in.Read(p) }
+
+func (b *batchConn) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.depth == 0 && b.buf == nil {
+		return b.Conn.Write(p)
+	}
+	if b.buf == nil {
+		b.buf = batchPool.Get().(*[]byte)
+	}
+	if len(*b.buf)+len(p) > cap(*b.buf) {
+		if err := b.sendLocked(); err != nil {
+			return 0, err
+		}
+		if len(p) > cap(*b.buf) {
+			return b.Conn.Write(p)
+		}
+	}
+	*b.buf = append(*b.buf, p...)
+	return len(p), nil
+}
+
+func (b *batchConn) begin() {
+	b.mu.Lock()
+	b.depth++
+	b.mu.Unlock()
+}
+
+func (b *batchConn) end() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.depth--
+	if b.buf == nil {
+		return nil
+	}
+	err := b.sendLocked()
+	if b.depth == 0 {
+		batchPool.Put(b.buf)
+		b.buf = nil
+	}
+	return err
+}
+
+// sendLocked sends what was gathered. After an error the tls.Conn above is useless: its
+// next record would not decrypt, so the socket's own error is all that follows.
+func (b *batchConn) sendLocked() error {
+	_, err := b.Conn.Write(*b.buf)
+	*b.buf = (*b.buf)[:0]
+	if err != nil {
+		b.Conn.Close()
+	}
+	return err
+}
