@@ -98,7 +98,9 @@ func TestTLSRefuses(t *testing.T) {
 	twoURIs := func() (rpc.Credentials, error) {
 		return a.MemberAs(1, rpc.NodeURI("test", 1), rpc.NodeURI("test", 2))
 	}
-	badURI := func() (rpc.Credentials, error) { return a.MemberAs(1, &url.URL{Scheme: "honeyant", Host: "test", Path: "/node/x"}) }
+	badURI := func() (rpc.Credentials, error) {
+		return a.MemberAs(1, &url.URL{Scheme: "honeyant", Host: "test", Path: "/node/x"})
+	}
 	for name, tc := range map[string]struct {
 		from *rpc.TLS
 		node honeyant.NodeID

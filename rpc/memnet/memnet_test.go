@@ -139,7 +139,9 @@ func TestEnds(t *testing.T) {
 	}
 }
 
-func isReset(err error) bool { return err != nil && err != io.EOF && !errors.Is(err, os.ErrDeadlineExceeded) }
+func isReset(err error) bool {
+	return err != nil && err != io.EOF && !errors.Is(err, os.ErrDeadlineExceeded)
+}
 
 func TestDial(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
