@@ -30,5 +30,22 @@ func (o *Allocate) Fields(c *wire.Codec) {
 }
 
 func (o *Allocate) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.Allocate", honeyant.Unsupported, "", nil)
+	const op = "meta.Allocate"
+	i, err := tx.file(op, o.Volume, o.Ino)
+	if err != nil {
+		return nil, err
+	}
+	end, err := rangeEnd(op, o.Ino, o.Offset, o.Length)
+	if err != nil {
+		return nil, err
+	}
+	tx.killPriv(o.Volume, i)
+	if !o.KeepSize && end > i.Attr.Size {
+		i.Attr.Size = end
+		tx.written(i)
+	} else {
+		tx.changed(i)
+	}
+	tx.putInode(o.Volume, i)
+	return &AttrReply{Attr: i.Attr}, nil
 }

@@ -1,6 +1,8 @@
 package meta
 
 import (
+	"fmt"
+
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/rpc/wire"
 )
@@ -39,7 +41,146 @@ func (o *Commit) Fields(c *wire.Codec) {
 }
 
 func (o *Commit) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.Commit", honeyant.Unsupported, "", nil)
+	const op = "meta.Commit"
+	i, err := tx.file(op, o.Volume, o.Ino)
+	if err != nil {
+		return nil, err
+	}
+	base := uint64(0)
+	if o.Append {
+		base = i.Attr.Size
+	}
+	end, err := o.check(op, base)
+	if err != nil {
+		return nil, err
+	}
+	if o.KillPriv {
+		tx.killPriv(o.Volume, i)
+	}
+	if len(o.Extents) == 0 && end <= i.Attr.Size {
+		if o.KillPriv {
+			tx.changed(i)
+			tx.putInode(o.Volume, i)
+		}
+		return &CommitReply{Attr: i.Attr, Offset: base}, nil
+	}
+	if err := o.write(op, tx, i, base); err != nil {
+		return nil, err
+	}
+	i.Attr.Size = max(i.Attr.Size, end)
+	tx.written(i)
+	tx.putInode(o.Volume, i)
+	return &CommitReply{Attr: i.Attr, Offset: base}, nil
+}
+
+// check refuses extents that are not what the fields promise, and returns where they end, or MinSize.
+func (o *Commit) check(op string, base uint64) (end uint64, err error) {
+	bad := func(kind honeyant.Kind, why string) (uint64, error) {
+		return 0, honeyant.E(op, kind, inoString(o.Ino), fmt.Errorf("%s", why))
+	}
+	if o.MinSize > honeyant.MaxFileSize {
+		return bad(honeyant.TooLarge, "size past the limit")
+	}
+	before := uint64(0)
+	for n := range o.Extents {
+		e := &o.Extents[n]
+		switch {
+		case e.Offset > honeyant.MaxFileSize || base+e.End() > honeyant.MaxFileSize:
+			return bad(honeyant.TooLarge, "data past the largest size")
+		case e.Length == 0 || e.Offset < before:
+			return bad(honeyant.Invalid, "extents must ascend and not overlap")
+		case e.Inline == nil && (e.Chunk.IsZero() || uint64(e.ChunkOffset)+uint64(e.Length) > honeyant.ChunkSize):
+			return bad(honeyant.Invalid, "an extent must lie in a chunk")
+		case e.Inline != nil && (!e.Chunk.IsZero() || len(e.Inline) != int(e.Length)):
+			return bad(honeyant.Invalid, "an inline extent must hold its bytes")
+		case e.Inline != nil && base+e.End() > honeyant.InlineLimit:
+			return bad(honeyant.OutOfRange, "too far into the file for inline data; put it into a chunk")
+		}
+		before = e.End()
+	}
+	if len(o.Extents) > 0 {
+		before += base
+	}
+	return max(before, o.MinSize), nil
+}
+
+// write records the chunks and lays the extents over what there was.
+func (o *Commit) write(op string, tx *Tx, i *Inode, base uint64) error {
+	fresh := make(map[honeyant.ChunkID]bool, len(o.Chunks))
+	length := make(map[honeyant.ChunkID]uint32, len(o.Chunks))
+	for _, ref := range o.Chunks {
+		known := len(tx.added)
+		if err := tx.addChunk(o.Volume, ref, i.PolicyAt); err != nil {
+			return err
+		}
+		length[ref.ID] = ref.Sum.Length
+		if len(tx.added) > known {
+			fresh[ref.ID] = true
+		}
+	}
+	m := tx.fileMap(o.Volume, i)
+	var run placed
+	for n := range o.Extents {
+		e := &o.Extents[n]
+		next := placed{Offset: base + e.Offset, extentRecord: extentRecord{
+			Length: e.Length, Chunk: e.Chunk, ChunkOffset: e.ChunkOffset, Inline: e.Inline}}
+		if err := o.inChunk(op, tx, e, length); err != nil {
+			return err
+		}
+		if n > 0 && run.end() == next.Offset && run.Inline == nil && run.continues(&next) {
+			run.Length += next.Length
+			continue
+		}
+		if n > 0 {
+			if err := m.write(op, run, fresh[run.Chunk]); err != nil {
+				return err
+			}
+		}
+		run = next
+	}
+	if run.Length > 0 {
+		if err := m.write(op, run, fresh[run.Chunk]); err != nil {
+			return err
+		}
+	}
+	if err := m.close(); err != nil {
+		return err
+	}
+	return tx.bounded(op, i)
+}
+
+// inChunk refuses extents that reach past the end of their chunk.
+func (o *Commit) inChunk(op string, tx *Tx, e *honeyant.Extent, length map[honeyant.ChunkID]uint32) error {
+	if e.Inline != nil {
+		return nil
+	}
+	have, ok := length[e.Chunk]
+	if !ok {
+		ref, known := tx.chunkRef(o.Volume, e.Chunk)
+		if !known {
+			return honeyant.E(op, honeyant.Stale, e.Chunk.String(), tx.err)
+		}
+		have = ref.Sum.Length
+		length[e.Chunk] = have
+	}
+	if e.ChunkOffset+e.Length > have {
+		return honeyant.E(op, honeyant.Invalid, e.Chunk.String(), fmt.Errorf("extent past the chunk's %d bytes", have))
+	}
+	return nil
+}
+
+// bounded refuses an operation that changes too much at once (M5) while its caller can still
+// ask for less.
+func (t *Tx) bounded(op string, i *Inode) error {
+	const rest = 64 // keys that the end of the operation may still take
+	size := 0
+	for n := range t.changes {
+		size += len(t.changes[n].Key) + len(t.changes[n].Value) + 8
+	}
+	if len(t.changes) > MaxTouched-rest || size > MaxOpSize-rest<<10 {
+		return honeyant.E(op, honeyant.OutOfRange, inoString(i.Attr.Ino), fmt.Errorf("touches too many extents; ask for less at a time"))
+	}
+	return nil
 }
 
 // CommitReply is the inode after the commit.

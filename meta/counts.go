@@ -21,7 +21,10 @@ func (o *Counts) Fields(c *wire.Codec) {
 }
 
 func (o *Counts) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.Counts", honeyant.Unsupported, "", nil)
+	record := tx.usageOf(o.Volume).record
+	reply := record.Counts
+	reply.Chunks = record.StatFS.Chunks
+	return &reply, nil
 }
 
 // CountsReply counts.

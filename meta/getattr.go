@@ -23,5 +23,9 @@ func (o *GetAttr) Fields(c *wire.Codec) {
 }
 
 func (o *GetAttr) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.GetAttr", honeyant.Unsupported, "", nil)
+	i, err := tx.inode("meta.GetAttr", o.Volume, o.Ino)
+	if err != nil {
+		return nil, err
+	}
+	return &AttrReply{Attr: i.Attr}, nil
 }

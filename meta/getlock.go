@@ -25,5 +25,14 @@ func (o *GetLock) Fields(c *wire.Codec) {
 }
 
 func (o *GetLock) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.GetLock", honeyant.Unsupported, "", nil)
+	const op = "meta.GetLock"
+	want, err := o.Lock.normal(op, tx.Session)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := tx.inode(op, o.Volume, o.Ino); err != nil {
+		return nil, err
+	}
+	c, ok := tx.loadLocks(o.Volume, o.Ino).conflict(&want)
+	return &LockReply{Granted: !ok, Conflict: c}, nil
 }

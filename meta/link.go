@@ -1,6 +1,8 @@
 package meta
 
 import (
+	"fmt"
+
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/rpc/wire"
 )
@@ -27,5 +29,34 @@ func (o *Link) Fields(c *wire.Codec) {
 }
 
 func (o *Link) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.Link", honeyant.Unsupported, "", nil)
+	const op = "meta.Link"
+	if err := checkName(op, o.Name); err != nil {
+		return nil, err
+	}
+	dir, err := tx.liveDirectory(op, o.Volume, o.Parent)
+	if err != nil {
+		return nil, err
+	}
+	i, err := tx.inode(op, o.Volume, o.Ino)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := tx.entry(o.Volume, o.Parent, o.Name); ok {
+		return nil, honeyant.E(op, honeyant.Exist, o.Name, nil)
+	}
+	switch {
+	case i.Attr.IsDir():
+		return nil, honeyant.E(op, honeyant.NotPermitted, o.Name, fmt.Errorf("a directory has one name"))
+	case i.Attr.Nlink == 0:
+		return nil, honeyant.E(op, honeyant.NotExist, inoString(o.Ino), fmt.Errorf("it has no name any more"))
+	case i.Attr.Nlink >= MaxLinks:
+		return nil, honeyant.E(op, honeyant.TooManyLinks, o.Name, nil)
+	}
+	i.Attr.Nlink++
+	tx.changed(i)
+	tx.putInode(o.Volume, i)
+	tx.putEntry(o.Volume, o.Parent, o.Name, &i.Attr)
+	tx.dirChanged(dir)
+	tx.putInode(o.Volume, dir)
+	return &EntryReply{Attr: i.Attr}, nil
 }

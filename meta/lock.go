@@ -1,6 +1,8 @@
 package meta
 
 import (
+	"fmt"
+
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/rpc/wire"
 )
@@ -26,7 +28,26 @@ func (o *Lock) Fields(c *wire.Codec) {
 }
 
 func (o *Lock) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.Lock", honeyant.Unsupported, "", nil)
+	const op = "meta.Lock"
+	want, err := o.Lock.normal(op, tx.Session)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := tx.inode(op, o.Volume, o.Ino); err != nil {
+		return nil, err
+	}
+	list := tx.loadLocks(o.Volume, o.Ino)
+	if c, ok := list.conflict(&want); ok {
+		return &LockReply{Conflict: c}, nil
+	}
+	list.release(&want)
+	list.add(want)
+	if len(list) > maxLocks {
+		return nil, honeyant.E(op, honeyant.NoSpace, inoString(o.Ino), fmt.Errorf("more than %d locks", maxLocks))
+	}
+	tx.storeLocks(o.Volume, o.Ino, list)
+	tx.put(heldKey(tx.Session, o.Volume, o.Ino), nil)
+	return &LockReply{Granted: true}, nil
 }
 
 // LockKind tells the two families of locks apart; they do not see each other (as on Linux).

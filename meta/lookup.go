@@ -25,5 +25,26 @@ func (o *Lookup) Fields(c *wire.Codec) {
 }
 
 func (o *Lookup) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.Lookup", honeyant.Unsupported, "", nil)
+	const op = "meta.Lookup"
+	if len(o.Name) > honeyant.MaxName {
+		return nil, honeyant.E(op, honeyant.NameTooLong, o.Name[:32]+"...", nil)
+	}
+	dir, err := tx.directory(op, o.Volume, o.Parent)
+	if err != nil {
+		return nil, err
+	}
+	switch o.Name {
+	case ".":
+		return &EntryReply{Attr: dir.Attr}, nil
+	case "..":
+		if dir, err = tx.directory(op, o.Volume, dir.Parent); err != nil {
+			return nil, err
+		}
+		return &EntryReply{Attr: dir.Attr}, nil
+	}
+	i, err := tx.child(op, o.Volume, o.Parent, o.Name)
+	if err != nil {
+		return nil, err
+	}
+	return &EntryReply{Attr: i.Attr}, nil
 }

@@ -1,6 +1,8 @@
 package meta
 
 import (
+	"fmt"
+
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/rpc/wire"
 )
@@ -43,7 +45,105 @@ func (o *Make) Fields(c *wire.Codec) {
 }
 
 func (o *Make) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.Make", honeyant.Unsupported, "", nil)
+	const op = "meta.Make"
+	if err := o.check(op); err != nil {
+		return nil, err
+	}
+	dir, err := tx.liveDirectory(op, o.Volume, o.Parent)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := tx.entry(o.Volume, o.Parent, o.Name); ok {
+		return o.existing(op, tx)
+	}
+	isDir := o.Mode&honeyant.ModeType == honeyant.ModeDir
+	if isDir && dir.Attr.Nlink >= MaxLinks {
+		return nil, honeyant.E(op, honeyant.TooManyLinks, o.Name, nil)
+	}
+	i := o.inode(tx, dir)
+	if err := o.inheritACL(op, tx, dir, i); err != nil {
+		return nil, err
+	}
+	tx.putInode(o.Volume, i)
+	tx.putEntry(o.Volume, o.Parent, o.Name, &i.Attr)
+	if isDir {
+		dir.Attr.Nlink++
+	}
+	tx.dirChanged(dir)
+	tx.putInode(o.Volume, dir)
+	tx.usage(o.Volume, func(u *StatFSReply) { u.Inodes++ })
+	if o.Open {
+		tx.opened(o.Volume, i.Attr.Ino)
+	}
+	return &EntryReply{Attr: i.Attr}, nil
+}
+
+// check refuses bad names, types and targets.
+func (o *Make) check(op string) error {
+	if err := checkName(op, o.Name); err != nil {
+		return err
+	}
+	switch o.Mode & honeyant.ModeType {
+	case honeyant.ModeFile, honeyant.ModeDir, honeyant.ModeFifo, honeyant.ModeSocket, honeyant.ModeChar, honeyant.ModeBlock:
+	case honeyant.ModeSymlink:
+		if o.Target == "" {
+			return honeyant.E(op, honeyant.NotExist, o.Name, fmt.Errorf("empty target"))
+		}
+		if len(o.Target) > honeyant.MaxSymlink {
+			return honeyant.E(op, honeyant.NameTooLong, o.Name, fmt.Errorf("target of %d bytes", len(o.Target)))
+		}
+	default:
+		return honeyant.E(op, honeyant.Invalid, o.Name, fmt.Errorf("mode %o", o.Mode))
+	}
+	return nil
+}
+
+// existing answers a name that is there already.
+func (o *Make) existing(op string, tx *Tx) (Reply, error) {
+	if o.Exclusive || o.Mode&honeyant.ModeType != honeyant.ModeFile {
+		return nil, honeyant.E(op, honeyant.Exist, o.Name, nil)
+	}
+	i, err := tx.child(op, o.Volume, o.Parent, o.Name)
+	switch {
+	case err != nil:
+		return nil, err
+	case i.Attr.IsDir():
+		return nil, honeyant.E(op, honeyant.IsDir, o.Name, nil)
+	case !i.Attr.IsFile():
+		return nil, honeyant.E(op, honeyant.Exist, o.Name, nil)
+	}
+	if o.Open {
+		tx.opened(o.Volume, i.Attr.Ino)
+	}
+	return &EntryReply{Attr: i.Attr, Existed: true}, nil
+}
+
+// inode is the new inode, before ACLs.
+func (o *Make) inode(tx *Tx, dir *Inode) *Inode {
+	ino := honeyant.Ino(tx.next(counterInode))
+	i := &Inode{
+		Attr: honeyant.Attr{
+			Ino: ino, Mode: o.Mode & (honeyant.ModeType | 0o7777), Nlink: 1, UID: o.UID, GID: o.GID,
+			Atime: tx.Now, Mtime: tx.Now, Ctime: tx.Now, Version: 1,
+		},
+		PolicyAt: dir.PolicyAt,
+	}
+	if dir.Attr.Mode&honeyant.ModeSetgid != 0 {
+		i.Attr.GID = dir.Attr.GID
+	}
+	switch o.Mode & honeyant.ModeType {
+	case honeyant.ModeFile:
+		i.Data = DataID(ino) // later ones come from the same counter
+	case honeyant.ModeDir:
+		i.Attr.Nlink, i.Parent, i.Name = 2, o.Parent, o.Name
+		i.Attr.Mode |= dir.Attr.Mode & honeyant.ModeSetgid
+	case honeyant.ModeSymlink:
+		i.Target, i.Attr.Size = o.Target, uint64(len(o.Target))
+		i.Attr.Mode = honeyant.ModeSymlink | 0o777
+	case honeyant.ModeChar, honeyant.ModeBlock:
+		i.Attr.Rdev = o.Rdev
+	}
+	return i
 }
 
 // EntryReply is an inode found or made under a name.

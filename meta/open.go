@@ -26,5 +26,18 @@ func (o *Open) Fields(c *wire.Codec) {
 }
 
 func (o *Open) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.Open", honeyant.Unsupported, "", nil)
+	i, err := tx.inode("meta.Open", o.Volume, o.Ino)
+	if err != nil {
+		return nil, err
+	}
+	limit := int(o.Limit)
+	if limit == 0 {
+		limit = 64
+	}
+	reply := &ExtentsReply{Attr: i.Attr}
+	if i.Attr.IsFile() {
+		reply = tx.extents(o.Volume, i, 0, ^uint64(0), min(limit, maxExtents))
+	}
+	tx.opened(o.Volume, o.Ino)
+	return reply, nil
 }

@@ -1,6 +1,10 @@
 package meta
 
 import (
+	"fmt"
+	"slices"
+	"strings"
+
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/rpc/wire"
 )
@@ -24,8 +28,34 @@ func (o *Path) Fields(c *wire.Codec) {
 }
 
 func (o *Path) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.Path", honeyant.Unsupported, "", nil)
+	const op = "meta.Path"
+	i, err := tx.inode(op, o.Volume, o.Ino)
+	if err != nil {
+		return nil, err
+	}
+	if i.Attr.Nlink == 0 {
+		return &PathReply{Orphan: true}, nil
+	}
+	if !i.Attr.IsDir() {
+		return nil, honeyant.E(op, honeyant.Unsupported, inoString(o.Ino), fmt.Errorf("only directories know their path"))
+	}
+	var names []string
+	size := 0
+	for i.Attr.Ino != honeyant.RootIno {
+		names = append(names, i.Name)
+		if size += len(i.Name) + 1; size > maxPath {
+			return nil, honeyant.E(op, honeyant.NameTooLong, inoString(o.Ino), nil)
+		}
+		if i, err = tx.directory(op, o.Volume, i.Parent); err != nil {
+			return nil, err
+		}
+	}
+	slices.Reverse(names)
+	return &PathReply{Path: "/" + strings.Join(names, "/")}, nil
 }
+
+// maxPath bounds the answer of Path, in bytes.
+const maxPath = 1 << 16
 
 // PathReply is a path from the root of the volume, and whether the inode is an orphan.
 type PathReply struct {

@@ -1,6 +1,8 @@
 package meta
 
 import (
+	"fmt"
+
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/rpc/wire"
 )
@@ -30,5 +32,44 @@ func (o *Punch) Fields(c *wire.Codec) {
 }
 
 func (o *Punch) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.Punch", honeyant.Unsupported, "", nil)
+	const op = "meta.Punch"
+	i, err := tx.file(op, o.Volume, o.Ino)
+	if err != nil {
+		return nil, err
+	}
+	end, err := rangeEnd(op, o.Ino, o.Offset, o.Length)
+	if err != nil {
+		return nil, err
+	}
+	if end >= i.Attr.Size {
+		if o.Offset < i.Attr.Size {
+			err = tx.cutTail(op, o.Volume, i, o.Offset)
+		}
+	} else {
+		m := tx.fileMap(o.Volume, i)
+		if err = m.cut(op, o.Offset, end, 2*cutDirectly); err == nil {
+			err = m.close()
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !o.KeepSize {
+		i.Attr.Size = max(i.Attr.Size, end)
+	}
+	tx.killPriv(o.Volume, i)
+	tx.written(i)
+	tx.putInode(o.Volume, i)
+	return &AttrReply{Attr: i.Attr}, tx.bounded(op, i)
+}
+
+// rangeEnd checks a range of fallocate(2).
+func rangeEnd(op string, ino honeyant.Ino, offset, length uint64) (uint64, error) {
+	switch {
+	case length == 0:
+		return 0, honeyant.E(op, honeyant.Invalid, inoString(ino), fmt.Errorf("empty range"))
+	case offset > honeyant.MaxFileSize || length > honeyant.MaxFileSize-offset:
+		return 0, honeyant.E(op, honeyant.TooLarge, inoString(ino), nil)
+	}
+	return offset + length, nil
 }

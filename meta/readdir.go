@@ -1,6 +1,8 @@
 package meta
 
 import (
+	"fmt"
+
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/rpc/wire"
 )
@@ -32,8 +34,51 @@ func (o *ReadDir) Fields(c *wire.Codec) {
 }
 
 func (o *ReadDir) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.ReadDir", honeyant.Unsupported, "", nil)
+	const op = "meta.ReadDir"
+	if _, err := tx.directory(op, o.Volume, o.Dir); err != nil {
+		return nil, err
+	}
+	limit := int(o.Limit)
+	if limit == 0 || limit > maxDirEntries {
+		limit = maxDirEntries
+	}
+	from := dentryFrom(o.Volume, o.Dir, o.Cookie)
+	switch {
+	case o.After != "":
+		from = append(append(from, o.After...), 0)
+	case o.Cookie != 0:
+		from = dentryFrom(o.Volume, o.Dir, o.Cookie+1)
+	}
+	reply := &ReadDirReply{EOF: true, Plus: o.Plus}
+	tx.scan(from, inoKey(tabDentry, o.Volume, o.Dir+1), func(k, value []byte) bool {
+		if len(reply.Entries) == limit {
+			reply.EOF = false
+			return false
+		}
+		var d dentry
+		if err := wire.Unmarshal(value, d.fields); err != nil {
+			tx.fail(honeyant.E(op, honeyant.Corrupt, keyString(k), err))
+			return false
+		}
+		hash, name := splitDentry(k)
+		reply.Entries = append(reply.Entries, DirEntry{Name: name, Ino: d.Ino, Type: d.Type, Cookie: hash})
+		return true
+	})
+	if o.Plus && tx.err == nil {
+		var i Inode
+		for n := range reply.Entries {
+			e := &reply.Entries[n]
+			if !tx.load(inoKey(tabInode, o.Volume, e.Ino), i.fields) {
+				return nil, honeyant.E(op, honeyant.Corrupt, e.Name, fmt.Errorf("%s is missing", inoString(e.Ino)))
+			}
+			e.Attr = i.Attr
+		}
+	}
+	return reply, nil
 }
+
+// maxDirEntries bounds the entries of one answer.
+const maxDirEntries = 1024
 
 // DirEntry is one name of a directory. Cookie is never 0 and fits 63 bits.
 type DirEntry struct {

@@ -1,6 +1,8 @@
 package meta
 
 import (
+	"fmt"
+
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/rpc/wire"
 )
@@ -23,7 +25,15 @@ func (o *ReadLink) Fields(c *wire.Codec) {
 }
 
 func (o *ReadLink) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.ReadLink", honeyant.Unsupported, "", nil)
+	const op = "meta.ReadLink"
+	i, err := tx.inode(op, o.Volume, o.Ino)
+	if err != nil {
+		return nil, err
+	}
+	if !i.Attr.IsSymlink() {
+		return nil, honeyant.E(op, honeyant.Invalid, inoString(o.Ino), fmt.Errorf("not a symbolic link"))
+	}
+	return &ReadLinkReply{Target: i.Target}, nil
 }
 
 // ReadLinkReply is a target.

@@ -17,6 +17,9 @@ type Inode struct {
 	Parent   honeyant.Ino // of directories; the root is its own
 	PolicyAt honeyant.Ino // directory whose policy holds, 0: the volume's default
 	Target   string       // of symlinks
+	Name     string       // of directories: the one name they have in Parent
+	Marks    inodeMark    // what else there is about the inode
+	Covered  uint64       // bytes that extents cover, those of a pending cut too
 
 	// After a cut to a smaller size whose extents are not freed yet: bytes of extents of
 	// commit version <= FloorVersion count only below FloorOffset. FloorVersion 0: no cut pending.
@@ -36,9 +39,23 @@ func (i *Inode) fields(c *wire.Codec) {
 	wire.Uint(c, &i.Parent)
 	wire.Uint(c, &i.PolicyAt)
 	c.String(&i.Target, honeyant.MaxSymlink)
+	c.String(&i.Name, honeyant.MaxName)
+	wire.Uint(c, &i.Marks)
+	wire.Uint(c, &i.Covered)
 	wire.Uint(c, &i.FloorOffset)
 	wire.Uint(c, &i.FloorVersion)
 }
+
+// inodeMark spares reads of tables that have nothing about an inode.
+type inodeMark uint8
+
+// The marks. Each is set while the inode has such a thing.
+const (
+	markXattr      inodeMark = 1 << iota // extended attributes of any kind, ACLs too
+	markAccessACL                        // system.posix_acl_access
+	markDefaultACL                       // system.posix_acl_default
+	markCaps                             // security.capability
+)
 
 // dentry is what a name stands for.
 type dentry struct {

@@ -23,5 +23,8 @@ func (o *Release) Fields(c *wire.Codec) {
 }
 
 func (o *Release) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.Release", honeyant.Unsupported, "", nil)
+	if tx.Opens != nil {
+		tx.Opens.Remove(tx.Session, o.Volume, o.Ino)
+	}
+	return &Done{}, nil
 }

@@ -25,5 +25,28 @@ func (o *Rmdir) Fields(c *wire.Codec) {
 }
 
 func (o *Rmdir) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.Rmdir", honeyant.Unsupported, "", nil)
+	const op = "meta.Rmdir"
+	if err := checkName(op, o.Name); err != nil {
+		return nil, err
+	}
+	dir, err := tx.directory(op, o.Volume, o.Parent)
+	if err != nil {
+		return nil, err
+	}
+	i, err := tx.child(op, o.Volume, o.Parent, o.Name)
+	if err != nil {
+		return nil, err
+	}
+	if !i.Attr.IsDir() {
+		return nil, honeyant.E(op, honeyant.NotDir, o.Name, nil)
+	}
+	if !tx.empty(o.Volume, i.Attr.Ino) {
+		return nil, honeyant.E(op, honeyant.NotEmpty, o.Name, nil)
+	}
+	tx.del(dentryKey(o.Volume, o.Parent, o.Name))
+	tx.unlinked(o.Volume, i)
+	dir.Attr.Nlink--
+	tx.dirChanged(dir)
+	tx.putInode(o.Volume, dir)
+	return &RemovedReply{Attr: i.Attr}, nil
 }

@@ -27,7 +27,31 @@ func (o *Seek) Fields(c *wire.Codec) {
 }
 
 func (o *Seek) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.Seek", honeyant.Unsupported, "", nil)
+	const op = "meta.Seek"
+	i, err := tx.file(op, o.Volume, o.Ino)
+	if err != nil {
+		return nil, err
+	}
+	none := honeyant.E(op, honeyant.NoDevice, inoString(o.Ino), nil)
+	if o.Offset >= i.Attr.Size {
+		return nil, none
+	}
+	at, found := o.Offset, o.Hole
+	tx.scanVisible(o.Volume, i, o.Offset, i.Attr.Size, func(p placed) bool {
+		if o.Hole {
+			if p.Offset > at {
+				return false
+			}
+			at = p.end()
+			return at < i.Attr.Size
+		}
+		at, found = max(at, p.Offset), true
+		return false
+	})
+	if !found {
+		return nil, none
+	}
+	return &SeekReply{Offset: min(at, i.Attr.Size)}, nil
 }
 
 // SeekReply is an offset.

@@ -21,7 +21,8 @@ func (o *StatFS) Fields(c *wire.Codec) {
 }
 
 func (o *StatFS) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.StatFS", honeyant.Unsupported, "", nil)
+	reply := tx.usageOf(o.Volume).record.StatFS
+	return &reply, nil
 }
 
 // StatFSReply counts.

@@ -26,7 +26,26 @@ func (o *Unlink) Fields(c *wire.Codec) {
 }
 
 func (o *Unlink) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.Unlink", honeyant.Unsupported, "", nil)
+	const op = "meta.Unlink"
+	if err := checkName(op, o.Name); err != nil {
+		return nil, err
+	}
+	dir, err := tx.directory(op, o.Volume, o.Parent)
+	if err != nil {
+		return nil, err
+	}
+	i, err := tx.child(op, o.Volume, o.Parent, o.Name)
+	if err != nil {
+		return nil, err
+	}
+	if i.Attr.IsDir() {
+		return nil, honeyant.E(op, honeyant.IsDir, o.Name, nil)
+	}
+	tx.del(dentryKey(o.Volume, o.Parent, o.Name))
+	tx.unlinked(o.Volume, i)
+	tx.dirChanged(dir)
+	tx.putInode(o.Volume, dir)
+	return &RemovedReply{Attr: i.Attr}, nil
 }
 
 // RemovedReply is the inode that lost a name.

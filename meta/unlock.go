@@ -25,5 +25,16 @@ func (o *Unlock) Fields(c *wire.Codec) {
 }
 
 func (o *Unlock) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.Unlock", honeyant.Unsupported, "", nil)
+	give, err := o.Lock.normal("meta.Unlock", tx.Session)
+	if err != nil {
+		return nil, err
+	}
+	list := tx.loadLocks(o.Volume, o.Ino)
+	if list.release(&give) {
+		tx.storeLocks(o.Volume, o.Ino, list)
+		if !list.holds(tx.Session) {
+			tx.del(heldKey(tx.Session, o.Volume, o.Ino))
+		}
+	}
+	return &Done{}, nil
 }

@@ -25,7 +25,20 @@ func (o *GetXattr) Fields(c *wire.Codec) {
 }
 
 func (o *GetXattr) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.GetXattr", honeyant.Unsupported, "", nil)
+	const op = "meta.GetXattr"
+	if err := checkXattrName(op, o.Name); err != nil {
+		return nil, err
+	}
+	i, err := tx.inode(op, o.Volume, o.Ino)
+	if err != nil {
+		return nil, err
+	}
+	if i.Marks&markXattr != 0 {
+		if value, ok := tx.get(xattrKey(o.Volume, o.Ino, o.Name)); ok {
+			return &XattrReply{Value: value}, nil
+		}
+	}
+	return nil, honeyant.E(op, honeyant.NoAttr, o.Name, tx.err)
 }
 
 // XattrReply is a value.

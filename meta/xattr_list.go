@@ -23,7 +23,18 @@ func (o *ListXattr) Fields(c *wire.Codec) {
 }
 
 func (o *ListXattr) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.ListXattr", honeyant.Unsupported, "", nil)
+	i, err := tx.inode("meta.ListXattr", o.Volume, o.Ino)
+	if err != nil {
+		return nil, err
+	}
+	reply := &XattrListReply{}
+	if i.Marks&markXattr != 0 {
+		tx.xattrNames(o.Volume, o.Ino, func(name string) bool {
+			reply.Names = append(reply.Names, name)
+			return true
+		})
+	}
+	return reply, nil
 }
 
 // XattrListReply is a list of names, sorted.

@@ -25,5 +25,21 @@ func (o *RemoveXattr) Fields(c *wire.Codec) {
 }
 
 func (o *RemoveXattr) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.RemoveXattr", honeyant.Unsupported, "", nil)
+	const op = "meta.RemoveXattr"
+	if err := checkXattrName(op, o.Name); err != nil {
+		return nil, err
+	}
+	i, err := tx.inode(op, o.Volume, o.Ino)
+	if err != nil {
+		return nil, err
+	}
+	if err := xattrWritable(op, o.Name, i); err != nil {
+		return nil, err
+	}
+	if !tx.removeXattr(o.Volume, i, o.Name) {
+		return nil, honeyant.E(op, honeyant.NoAttr, o.Name, tx.err)
+	}
+	tx.changed(i)
+	tx.putInode(o.Volume, i)
+	return &AttrReply{Attr: i.Attr}, nil
 }

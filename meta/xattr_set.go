@@ -1,6 +1,8 @@
 package meta
 
 import (
+	"fmt"
+
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/rpc/wire"
 )
@@ -27,12 +29,77 @@ func (o *SetXattr) Fields(c *wire.Codec) {
 	wire.Uint(c, &o.Volume)
 	wire.Uint(c, &o.Ino)
 	c.String(&o.Name, honeyant.MaxName+1)
-	c.Bytes(&o.Value, honeyant.MaxXattr)
+	c.Bytes(&o.Value, 2*honeyant.MaxXattr)
 	c.Bool(&o.Create)
 	c.Bool(&o.Replace)
 	c.Bool(&o.KillSgid)
 }
 
 func (o *SetXattr) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.SetXattr", honeyant.Unsupported, "", nil)
+	const op = "meta.SetXattr"
+	if err := checkXattrName(op, o.Name); err != nil {
+		return nil, err
+	}
+	switch {
+	case o.Create && o.Replace:
+		return nil, honeyant.E(op, honeyant.Invalid, o.Name, fmt.Errorf("create and replace exclude each other"))
+	case len(o.Value) > honeyant.MaxXattr:
+		return nil, honeyant.E(op, honeyant.TooBig, o.Name, nil)
+	}
+	i, err := tx.inode(op, o.Volume, o.Ino)
+	if err != nil {
+		return nil, err
+	}
+	if err := xattrWritable(op, o.Name, i); err != nil {
+		return nil, err
+	}
+	if o.Create || o.Replace {
+		_, had := tx.get(xattrKey(o.Volume, o.Ino, o.Name))
+		if had && o.Create {
+			return nil, honeyant.E(op, honeyant.Exist, o.Name, nil)
+		}
+		if !had && o.Replace {
+			return nil, honeyant.E(op, honeyant.NoAttr, o.Name, nil)
+		}
+	}
+	switch o.Name {
+	case xattrAccess, xattrDefault:
+		err = o.setACL(op, tx, i)
+	default:
+		err = tx.setXattr(op, o.Volume, i, o.Name, o.Value)
+	}
+	if err != nil {
+		return nil, err
+	}
+	tx.changed(i)
+	tx.putInode(o.Volume, i)
+	return &AttrReply{Attr: i.Attr}, nil
+}
+
+// setACL stores an ACL; one that the mode says wholly, or an empty one, is not kept.
+func (o *SetXattr) setACL(op string, tx *Tx, i *Inode) error {
+	list, err := parseACL(o.Value)
+	if err != nil {
+		return honeyant.E(op, honeyant.Invalid, o.Name, err)
+	}
+	keep := list != nil
+	if o.Name == xattrDefault {
+		if keep && !i.Attr.IsDir() {
+			return honeyant.E(op, honeyant.Permission, o.Name, fmt.Errorf("only directories have a default ACL"))
+		}
+	} else {
+		if keep {
+			bits, all := list.mode()
+			i.Attr.Mode = i.Attr.Mode&^0o777 | bits
+			keep = !all
+		}
+		if o.KillSgid {
+			i.Attr.Mode &^= honeyant.ModeSetgid
+		}
+	}
+	if keep {
+		return tx.setXattr(op, o.Volume, i, o.Name, list.bytes())
+	}
+	tx.removeXattr(o.Volume, i, o.Name)
+	return nil
 }
