@@ -1,0 +1,41 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/honeyant/honeyant/node"
+)
+
+func newDoctor(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use: "doctor", Short: "what is missing on this machine, with the package line", Args: cobra.NoArgs,
+		Long:    "Looks at FUSE, the port, the clock, disk, memory and the other machines. Exit code 1 if something\nkeeps the colony from working here.",
+		Example: "  honeyant doctor",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			findings := node.Doctor(cmd.Context(), o.dir)
+			bad := false
+			for _, f := range findings {
+				bad = bad || f.Level == node.Bad
+			}
+			if o.json {
+				if err := printJSON(os.Stdout, findings); err != nil {
+					return err
+				}
+			} else {
+				for _, f := range findings {
+					fmt.Printf("%-5s %s: %s\n", f.Level, f.Subject, f.Text)
+					if f.Mend != "" {
+						fmt.Printf("      %s\n", f.Mend)
+					}
+				}
+			}
+			if bad {
+				return &silentError{exitFailed}
+			}
+			return nil
+		},
+	}
+}
