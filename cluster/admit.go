@@ -1,0 +1,174 @@
+package cluster
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/meta"
+	"github.com/honeyant/honeyant/rpc"
+	"github.com/honeyant/honeyant/rpc/wire"
+)
+
+const (
+	joinsAtOnce  = 8                // connections served at once; more wait in the queue
+	joinPatience = 10 * time.Second // for a joiner's request, and again for its answer
+	joinRequests = 64 << 10         // bytes of the largest request
+)
+
+// ServeJoin answers machines that want to join, on any member: what they ask goes to the
+// leader. It returns when ctx ends (then it closes l and waits) or Accept fails.
+func (a *Agent) ServeJoin(ctx context.Context, l rpc.Listener) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { l.Close() })
+	defer stop()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel() // before the wait
+	slots := make(chan struct{}, joinsAtOnce)
+	for {
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		}
+		conn, err := l.Accept()
+		if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+			if conn != nil {
+				conn.Close()
+			}
+			return nil
+		}
+		if err != nil {
+			return honeyant.E("cluster.ServeJoin", honeyant.Other, "", err)
+		}
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			defer func() { <-slots }()
+			a.serveJoinConn(ctx, conn)
+		}()
+	}
+}
+
+// serveJoinConn reads the one request of a connection and answers it.
+func (a *Agent) serveJoinConn(ctx context.Context, conn rpc.Conn) {
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(ctx, joinWait)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	answer := []byte{joinTaken}
+	reply, err := func() ([]byte, error) {
+		if err := conn.SetReadDeadline(time.Now().Add(joinPatience)); err != nil {
+			return nil, err
+		}
+		raw, err := readJoin(conn)
+		if err != nil {
+			return nil, err
+		}
+		req := new(joinRequest)
+		if len(raw) > joinRequests {
+			return nil, honeyant.E("cluster.Join", honeyant.Invalid, "", fmt.Errorf("a request of %d bytes", len(raw)))
+		}
+		if err := wire.Unmarshal(raw, req.fields); err != nil {
+			return nil, err
+		}
+		req.Member.Address = fillHost(req.Member.Address, conn.RemoteAddr())
+		return a.forwardJoin(ctx, wire.Marshal(req.fields))
+	}()
+	if err != nil {
+		a.o.Log.Info("join refused", "from", conn.RemoteAddr(), "err", err)
+		answer, reply = []byte{joinRefused}, rpc.EncodeError(err)
+	}
+	if err := errors.Join(conn.SetWriteDeadline(time.Now().Add(joinPatience)), writeJoin(conn, append(answer, reply...))); err != nil {
+		a.o.Log.Debug("join answer not sent", "from", conn.RemoteAddr(), "err", err)
+	}
+}
+
+// forwardJoin takes a request to the leader, which may be here, until ctx ends.
+func (a *Agent) forwardJoin(ctx context.Context, raw []byte) ([]byte, error) {
+	return a.askLeader(ctx, MethodJoin, raw)
+}
+
+// admit is the leader's part of a join: the member list first, then the certificate. The
+// authority's key is read from the settings for each signature and kept nowhere.
+func (t *Tracker) admit(ctx context.Context, raw []byte) ([]byte, error) {
+	const op = "cluster.Join"
+	req := new(joinRequest)
+	if err := wire.Unmarshal(raw, req.fields); err != nil {
+		return nil, err
+	}
+	csr, err := parseRequest(req.CSR)
+	if err != nil {
+		return nil, err
+	}
+	if len(req.TokenHash) != 32 { // an empty one would be the founder's
+		return nil, honeyant.E(op, honeyant.Invalid, "token", nil)
+	}
+	if host, _, err := net.SplitHostPort(req.Member.Address); err != nil || host == "" {
+		return nil, honeyant.E(op, honeyant.Invalid, req.Member.Address, errors.New("the node's address must be host:port"))
+	}
+	pub, err := x509.MarshalPKIXPublicKey(csr.PublicKey)
+	if err != nil {
+		return nil, honeyant.E(op, honeyant.Invalid, "key", err)
+	}
+	ca, err := LoadCA(ctx, t.o.Doer)
+	if err != nil {
+		return nil, err
+	}
+	m := req.Member
+	added, err := meta.Do(ctx, t.o.Doer, &meta.AddNode{
+		Name: m.Name, Address: m.Address, Zone: m.Zone, TokenHash: req.TokenHash, PublicKey: pub,
+	})
+	switch honeyant.KindOf(err) {
+	case honeyant.NotLeader, honeyant.Superseded, honeyant.Unavailable:
+		return nil, err
+	}
+	if err != nil {
+		return nil, explainToken(ctx, t.o.Doer, req.TokenHash, err)
+	}
+	if added.Node.State == honeyant.NodeRemoved {
+		return nil, honeyant.E(op, honeyant.Permission, added.Node.ID.String(), errors.New("the node was removed for good; join with a new directory"))
+	}
+	der, err := ca.sign(csr.PublicKey, added.Node.ID)
+	if err != nil {
+		return nil, err
+	}
+	t.Refresh()
+	list, err := meta.Do(ctx, t.o.Doer, &meta.ListNodes{})
+	if err != nil {
+		return nil, err
+	}
+	reply := &joinReply{Certificate: der, Map: list.Map}
+	reply.Map.Leader, reply.Map.Version = t.o.Self, 0 // whatever is published replaces it
+	t.o.Log.Info("node joined", "node", added.Node.ID, "name", m.Name, "address", m.Address)
+	return wire.Marshal(reply.fields), nil
+}
+
+// renew is the leader's part of a renewal: a certificate for the node that asks, which its
+// present certificate and the member list vouch for.
+func (t *Tracker) renew(ctx context.Context, node honeyant.NodeID, raw []byte) ([]byte, error) {
+	csr, err := parseRequest(raw)
+	if err != nil {
+		return nil, err
+	}
+	list, err := meta.Do(ctx, t.o.Doer, &meta.ListNodes{})
+	if err != nil {
+		return nil, err
+	}
+	if n, ok := list.Map.Node(node); !ok || n.State == honeyant.NodeRemoved {
+		return nil, honeyant.E("cluster.Renew", honeyant.Permission, node.String(), errors.New("no member"))
+	}
+	ca, err := LoadCA(ctx, t.o.Doer)
+	if err != nil {
+		return nil, err
+	}
+	return ca.sign(csr.PublicKey, node)
+}
