@@ -1,0 +1,401 @@
+package chunk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"time"
+
+	"github.com/honeyant/honeyant"
+)
+
+const (
+	slabBody = 256 << 10 // body bytes gathered for one write
+	slabSize = metaSectors*sectorSize + slabBody
+)
+
+// slab is a write buffer: room for header and state in front, so that a small chunk is one write.
+type slab struct {
+	buf  [slabSize]byte
+	used int // bytes of body in it
+}
+
+// Writer takes one chunk. It belongs to one goroutine. It ends with Commit or Abort; Abort after
+// Commit is harmless, so it may be deferred.
+type Writer struct {
+	store   *Store
+	rec     record
+	place   place
+	most    uint32
+	slab    *slab
+	flushed uint32 // body bytes handed to the file
+	length  uint32 // body bytes taken
+	frame   uint32 // CRC of the frame being filled
+	inFrame uint32 // bytes of it
+	written bool   // header is on its way to the disk
+	done    bool
+	err     error // first fault; sticks
+}
+
+// Create begins a chunk of length bytes, exactly or at most, and reserves the room for it.
+// Kinds: NoSpace (before any data are taken), Invalid (the zero ID), TooLarge, Unavailable (closed or
+// failing), Unsupported (read-only store).
+func (s *Store) Create(id honeyant.ChunkID, length uint32) (*Writer, error) {
+	const op = "chunk.Create"
+	if id.IsZero() {
+		return nil, honeyant.E(op, honeyant.Invalid, "the zero chunk", nil)
+	}
+	sectors := metaSectors + sectorsFor(length)
+	if length > MaxLength || int64(sectors+1)*sectorSize > s.options.SegmentSize {
+		return nil, honeyant.E(op, honeyant.TooLarge, id.String(), fmt.Errorf("%d bytes", length))
+	}
+	p, err := s.reserve(op, sectors)
+	if err != nil {
+		return nil, err
+	}
+	return &Writer{
+		store: s, place: p, most: length, frame: frameSeed(id, 0),
+		rec: record{id: id, gen: generation(p.seg.number, p.sector), crcs: make([]uint32, 0, Frames(length))},
+	}, nil
+}
+
+// Write appends bytes; they may be in a buffer until Commit. Kinds: TooLarge (more than Create
+// was told), NoSpace, Unavailable. After an error only Abort is left.
+func (w *Writer) Write(p []byte) (int, error) {
+	if err := w.admit("chunk.Write", len(p)); err != nil {
+		return 0, err
+	}
+	defer w.store.wg.Done()
+	for rest := p; len(rest) > 0; {
+		n := min(len(rest), honeyant.FrameSize-int(w.inFrame))
+		w.frame = crc32.Update(w.frame, castagnoli, rest[:n])
+		w.inFrame += uint32(n)
+		if err := w.gather(rest[:n]); err != nil {
+			return len(p) - len(rest), err
+		}
+		if w.inFrame == honeyant.FrameSize {
+			w.endFrame()
+		}
+		rest = rest[n:]
+	}
+	return len(p), nil
+}
+
+// WriteFrame appends one frame whose CRC came with it: honeyant.FrameSize bytes, less only
+// for the last. Kind Corrupt if data do not match crc; the others as Write.
+func (w *Writer) WriteFrame(data []byte, crc uint32) error {
+	const op = "chunk.WriteFrame"
+	if err := w.admit(op, len(data)); err != nil {
+		return err
+	}
+	defer w.store.wg.Done()
+	if w.inFrame != 0 || len(data) == 0 || len(data) > honeyant.FrameSize {
+		return w.stick(honeyant.E(op, honeyant.Invalid, w.rec.id.String(), fmt.Errorf("a frame of %d bytes at %d", len(data), w.length)))
+	}
+	w.frame = crc32.Update(w.frame, castagnoli, data)
+	if w.frame != crc {
+		return w.stick(corrupt(op, w.rec.id.String(), "frame %d does not match its checksum", len(w.rec.crcs)))
+	}
+	w.inFrame = uint32(len(data))
+	if err := w.gather(data); err != nil {
+		return err
+	}
+	if len(data) == honeyant.FrameSize {
+		w.endFrame()
+	}
+	return nil
+}
+
+// admit refuses what can not be taken; after nil the caller owes a wg.Done.
+func (w *Writer) admit(op string, n int) error {
+	switch {
+	case w.err != nil:
+		return w.err
+	case w.done:
+		return honeyant.E(op, honeyant.BadHandle, w.rec.id.String(), errors.New("the writer has ended"))
+	case uint64(w.length)+uint64(n) > uint64(w.most):
+		return w.stick(honeyant.E(op, honeyant.TooLarge, w.rec.id.String(), fmt.Errorf("more than the %d bytes announced", w.most)))
+	}
+	return w.store.begin(op)
+}
+
+func (w *Writer) stick(err error) error {
+	w.err = err
+	return err
+}
+
+func (w *Writer) endFrame() {
+	w.rec.crcs = append(w.rec.crcs, w.frame)
+	w.inFrame = 0
+	w.frame = frameSeed(w.rec.id, uint32(len(w.rec.crcs)))
+}
+
+// gather moves bytes into the slab, and the slab to the file whenever it is full and more comes.
+func (w *Writer) gather(p []byte) error {
+	for len(p) > 0 {
+		if w.slab == nil {
+			if err := w.takeSlab(); err != nil {
+				return w.stick(err)
+			}
+		}
+		if w.slab.used == slabBody {
+			if err := w.flush(); err != nil {
+				return w.stick(err)
+			}
+		}
+		n := copy(w.slab.buf[metaSectors*sectorSize+w.slab.used:], p)
+		w.slab.used += n
+		w.length += uint32(n)
+		p = p[n:]
+	}
+	return nil
+}
+
+// takeSlab waits for a write buffer: pools block, they never grow (rule 37).
+func (w *Writer) takeSlab() error {
+	select {
+	case w.slab = <-w.store.slabs:
+	default:
+		timeout := time.NewTimer(waitForPlace)
+		defer timeout.Stop()
+		select {
+		case w.slab = <-w.store.slabs:
+		case <-timeout.C:
+			return honeyant.E("chunk.Write", honeyant.Unavailable, w.rec.id.String(), fmt.Errorf("no write buffer within %v", waitForPlace))
+		}
+	}
+	if w.slab == nil {
+		w.slab = new(slab)
+	}
+	w.slab.used = 0
+	return nil
+}
+
+func (w *Writer) giveSlab() {
+	if w.slab != nil {
+		w.store.slabs <- w.slab // never blocks: it came from there
+		w.slab = nil
+	}
+}
+
+// flush writes the slab out, with the header before the first of the body.
+func (w *Writer) flush() error {
+	meta := w.slab.buf[:metaSectors*sectorSize]
+	body := w.slab.buf[metaSectors*sectorSize:][:w.slab.used]
+	at := w.place.offset() + metaSectors*sectorSize + int64(w.flushed)
+	out := body
+	if !w.written {
+		clear(meta)
+		w.rec.sectors, w.rec.most = w.place.sectors, w.most
+		w.rec.encodeHeader(meta[:sectorSize], w.place.seg.seed)
+		if w.rec.status == live {
+			w.rec.encodeState(meta[sectorSize:], w.place.seg.seed)
+		}
+		out, at = w.slab.buf[:len(meta)+len(body)], w.place.offset()
+		w.written = true
+	}
+	w.flushed += uint32(w.slab.used)
+	w.slab.used = 0
+	return w.writeAt(out, at)
+}
+
+// writeAt writes to the segment, and syncs when much has gathered.
+func (w *Writer) writeAt(p []byte, off int64) error {
+	if len(p) == 0 {
+		return nil
+	}
+	seg := w.place.seg
+	if _, err := seg.file.WriteAt(p, off); err != nil {
+		return w.store.writeError(seg, err)
+	}
+	seg.syncMu.Lock()
+	seg.dirty += int64(len(p))
+	due := seg.dirty >= syncEvery
+	seg.syncMu.Unlock()
+	if due {
+		return w.store.sync(seg)
+	}
+	return nil
+}
+
+// writeError keeps a full disk apart from a broken one.
+func (s *Store) writeError(seg *segment, err error) error {
+	if errors.Is(err, honeyant.NoSpace) {
+		return err
+	}
+	return s.fail(seg, err)
+}
+
+// Abort gives the chunk up and frees its room.
+func (w *Writer) Abort() {
+	if w.done {
+		return
+	}
+	w.done = true
+	if !w.store.enter() {
+		w.giveSlab()
+		w.place.seg.release()
+		return
+	}
+	defer w.store.wg.Done()
+	w.drop()
+}
+
+// drop frees the place: all of it, or what is behind header and state if they may be on disk.
+func (w *Writer) drop() {
+	w.giveSlab()
+	keep := uint32(0)
+	if w.written {
+		keep = metaSectors
+	}
+	if w.written && w.rec.status == live {
+		// The live state may have been written. Nobody was told, and a read would fail, but
+		// the record is not to be listed after a restart if that can be helped.
+		_, _ = w.place.seg.file.WriteAt(make([]byte, sectorSize), w.place.offset()+sectorSize)
+	}
+	w.store.trim(&w.place, keep, w.written)
+	w.store.finish(w.place)
+}
+
+// Commit ends the chunk and returns when it is on stable storage, together with all others
+// that are being committed [C1]. If the store already has the chunk with the same content
+// it answers that one's generation [C3].
+//
+// Kinds: Exist (the ID is there with other content), NoSpace, Unavailable (failing, closed, or ctx
+// ended: then the chunk may yet get in). The Writer is at its end in any case.
+func (w *Writer) Commit(ctx context.Context) (honeyant.Generation, honeyant.ChunkSum, error) {
+	const op = "chunk.Commit"
+	if w.err != nil {
+		err := w.err
+		w.Abort()
+		return 0, honeyant.ChunkSum{}, err
+	}
+	if w.done {
+		return 0, honeyant.ChunkSum{}, honeyant.E(op, honeyant.BadHandle, w.rec.id.String(), errors.New("the writer has ended"))
+	}
+	if w.inFrame > 0 {
+		w.endFrame()
+	}
+	w.rec.sum = SumOfCRCs(w.length, w.rec.crcs)
+	s := w.store
+	if err := s.begin(op); err != nil {
+		w.Abort()
+		return 0, honeyant.ChunkSum{}, err
+	}
+	w.done = true
+	if err := s.claim(ctx, op, w.rec.id); err != nil {
+		w.drop()
+		s.wg.Done()
+		return 0, honeyant.ChunkSum{}, err
+	}
+	gen, sum := honeyant.Generation(0), w.rec.sum
+	err := detached(ctx, op, w.rec.id, func() error {
+		defer s.wg.Done()
+		defer s.unclaim(w.rec.id)
+		var err error
+		gen, err = w.commit()
+		return err
+	})
+	if err != nil {
+		return 0, honeyant.ChunkSum{}, err
+	}
+	return gen, sum, nil
+}
+
+// detached runs work and waits for it or for the end of ctx; work goes on then.
+func detached(ctx context.Context, op string, id honeyant.ChunkID, work func() error) error {
+	if ctx.Done() == nil {
+		return work()
+	}
+	result := make(chan error, 1)
+	go func() { result <- work() }() // Close waits for it: work holds the wait group
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		return honeyant.E(op, honeyant.Unavailable, id.String(), context.Cause(ctx))
+	}
+}
+
+// commit runs while the ID is claimed.
+func (w *Writer) commit() (honeyant.Generation, error) {
+	const op = "chunk.Commit"
+	s := w.store
+	stale, gen, err := s.present(op, w.rec.id, w.rec.sum)
+	if err != nil || gen != 0 {
+		w.drop()
+		return gen, err
+	}
+	if err := w.publish(); err != nil {
+		w.drop()
+		return 0, err
+	}
+	s.mu.Lock()
+	s.index.insert(hashID(w.rec.id), w.rec.gen)
+	w.place.seg.live++
+	s.mu.Unlock()
+	rec := w.rec
+	s.remember(&rec)
+	s.finish(w.place)
+	if stale != nil {
+		// The present one was bad; ours takes its place, and only now may it go.
+		if err := s.erase(stale); err != nil {
+			s.log.Warn("bad record not erased", "chunk", stale.id.String(), "error", err)
+		}
+	}
+	return w.rec.gen, nil
+}
+
+// publish puts the rest and the live state on stable storage.
+func (w *Writer) publish() error {
+	defer w.giveSlab()
+	w.rec.status = live
+	w.store.trim(&w.place, metaSectors+sectorsFor(w.length), w.written)
+	whole := !w.written
+	if w.slab == nil { // an empty chunk
+		if err := w.takeSlab(); err != nil {
+			return err
+		}
+	}
+	if whole {
+		w.most = w.length
+	}
+	if err := w.flush(); err != nil {
+		return err
+	}
+	if !whole {
+		state := w.slab.buf[:sectorSize]
+		clear(state)
+		w.rec.encodeState(state, w.place.seg.seed)
+		if err := w.writeAt(state, w.place.offset()+sectorSize); err != nil {
+			return err
+		}
+	}
+	return w.store.sync(w.place.seg)
+}
+
+// present looks whether the chunk is there already: with the same sum and whole, its
+// generation; with another sum, Exist; the same but bad, the record to be replaced.
+func (s *Store) present(op string, id honeyant.ChunkID, sum honeyant.ChunkSum) (*record, honeyant.Generation, error) {
+	seg, rec, err := s.find(op, id, 0)
+	if errors.Is(err, honeyant.NotExist) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	defer seg.release()
+	if rec.status == suspect {
+		return rec, 0, nil
+	}
+	if rec.sum != sum {
+		s.log.Error("chunk put again with other content: refused", "chunk", id.String(), "present", rec.sum, "offered", sum)
+		return nil, 0, honeyant.E(op, honeyant.Exist, id.String(), fmt.Errorf("it is here with other content"))
+	}
+	if err := s.verify(context.Background(), op, seg, rec); err != nil {
+		s.log.Warn("chunk put again while the present record is bad: replaced", "chunk", id.String(), "error", err)
+		return rec, 0, nil
+	}
+	return nil, rec.gen, nil
+}
