@@ -1,6 +1,8 @@
 package meta
 
 import (
+	"errors"
+
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/rpc/wire"
 )
@@ -25,5 +27,26 @@ func (o *Bootstrap) Fields(c *wire.Codec) {
 }
 
 func (o *Bootstrap) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.Bootstrap", honeyant.Unsupported, "", nil)
+	const op = "meta.Bootstrap"
+	if tx.count(counterIncarnation) != 0 {
+		return nil, honeyant.E(op, honeyant.Exist, o.Cluster, nil)
+	}
+	if o.Cluster == "" {
+		return nil, honeyant.E(op, honeyant.Invalid, "", errors.New("no cluster ID"))
+	}
+	tx.setCount(counterIncarnation, 1)
+	tx.setCount(counterInode, uint64(honeyant.RootIno))
+	tx.put(nameKey(tabSetting, SettingCluster), []byte(o.Cluster))
+	vol := volumeRecord{Name: "main"}
+	tx.store(volumeKey(tabVolume, honeyant.MainVolume, 0), vol.fields)
+	root := Inode{
+		Attr: honeyant.Attr{
+			Ino: honeyant.RootIno, Mode: honeyant.ModeDir | 0o755, Nlink: 2, UID: o.UID, GID: o.GID,
+			Atime: tx.Now, Mtime: tx.Now, Ctime: tx.Now, Version: 1,
+		},
+		Parent: honeyant.RootIno,
+	}
+	tx.store(inoKey(tabInode, honeyant.MainVolume, honeyant.RootIno), root.fields)
+	tx.usage(honeyant.MainVolume, func(u *StatFSReply) { u.Inodes++ })
+	return &Done{}, nil
 }

@@ -1,6 +1,8 @@
 package meta
 
 import (
+	"errors"
+
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/rpc/wire"
 )
@@ -29,17 +31,56 @@ func (o *ListChunks) Fields(c *wire.Codec) {
 }
 
 func (o *ListChunks) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.ListChunks", honeyant.Unsupported, "", nil)
+	table := byte(tabChunk)
+	switch {
+	case o.Dead:
+		table = tabDead
+	case o.Short:
+		table = tabShort
+	}
+	limit := min(uint64(o.Limit), maxListed)
+	if limit == 0 {
+		limit = 1024
+	}
+	r := &ChunksReply{EOF: true, Nodes: uint32(tx.nodeCount())}
+	policies := map[honeyant.Ino]honeyant.Policy{}
+	tx.eachChunk(table, o.Volume, o.After, func(id honeyant.ChunkID) bool {
+		if uint64(len(r.Chunks)) == limit {
+			r.EOF = false
+			return false
+		}
+		r.Chunks = append(r.Chunks, ChunkInfo{ID: id})
+		return true
+	})
+	for i := range r.Chunks {
+		var rec chunkRecord
+		info := &r.Chunks[i]
+		if !tx.load(chunkKey(tabChunk, o.Volume, info.ID), rec.fields) {
+			return nil, honeyant.E("meta.ListChunks", honeyant.Corrupt, info.ID.String(), errors.New("listed but without a record"))
+		}
+		p, ok := policies[rec.PolicyAt]
+		if !ok {
+			p = tx.policyAt(o.Volume, rec.PolicyAt)
+			policies[rec.PolicyAt] = p
+		}
+		*info = ChunkInfo{ID: info.ID, Sum: rec.Sum, Count: rec.Count, PolicyAt: rec.PolicyAt, Policy: p, Replicas: rec.Replicas}
+	}
+	return r, nil
 }
+
+// maxListed is the most chunks that one answer holds.
+const maxListed = 8192
 
 // ChunksReply is a run of chunks.
 type ChunksReply struct {
 	Chunks []ChunkInfo
 	EOF    bool
+	Nodes  uint32 // that are not removed: with a policy they say how many copies are wanted
 }
 
 // Fields implements Reply.
 func (r *ChunksReply) Fields(c *wire.Codec) {
 	c.Bool(&r.EOF)
 	wire.Slice(c, &r.Chunks, 1<<16, func(c *wire.Codec, i *ChunkInfo) { i.Fields(c) })
+	wire.Uint(c, &r.Nodes)
 }

@@ -19,6 +19,8 @@ const (
 	counterIntent  = "intent"
 	counterMap     = "map"   // version of the cluster map
 	counterNodes   = "nodes" // not handed out: how many nodes are not removed
+
+	counterIncarnation = "incarnation" // not handed out: 1 from Bootstrap on, higher after forced promotions
 )
 
 // next hands out the next number of a counter.

@@ -46,6 +46,7 @@ const (
 	CodeForgetChunk
 	CodeReportBad
 	CodeBootstrap
+	CodeSweepChunks // takes replicas of removed stores off, marks what is short of copies, in slices
 )
 
 const firstRead Code = 128
@@ -73,6 +74,7 @@ const (
 	CodeGetChunk
 	CodeCounts // inodes, bytes, chunks, under-replicated of a volume
 	CodePath   // names of an inode up to the root
+	CodeListIntents
 )
 
 // String is the operation's name.

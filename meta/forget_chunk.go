@@ -1,6 +1,10 @@
 package meta
 
 import (
+	"errors"
+	"fmt"
+	"slices"
+
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/rpc/wire"
 )
@@ -26,5 +30,25 @@ func (o *ForgetChunk) Fields(c *wire.Codec) {
 }
 
 func (o *ForgetChunk) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.ForgetChunk", honeyant.Unsupported, "", nil)
+	const op = "meta.ForgetChunk"
+	k := chunkKey(tabChunk, o.Volume, o.Chunk)
+	var r chunkRecord
+	if !tx.load(k, r.fields) {
+		return &Done{}, nil // done before
+	}
+	if r.Count > 0 || !tx.isDead(o.Volume, o.Chunk) {
+		return nil, honeyant.E(op, honeyant.Conflict, o.Chunk.String(), errors.New("the chunk is alive"))
+	}
+	for _, i := range r.Replicas {
+		if _, there := tx.storeOf(i.Store); there && !slices.Contains(o.Deleted, i.Replica) {
+			return nil, honeyant.E(op, honeyant.Conflict, o.Chunk.String(), fmt.Errorf("%v holds a replica", i.Store))
+		}
+	}
+	tx.del(k)
+	tx.del(chunkKey(tabDead, o.Volume, o.Chunk))
+	for _, i := range tx.intents(o.Volume, o.Chunk) {
+		tx.del(intentKey(o.Volume, o.Chunk, i.Store))
+	}
+	tx.counts(o.Volume, func(c *CountsReply) { c.Dead-- })
+	return &Done{}, nil
 }

@@ -1,6 +1,8 @@
 package meta
 
 import (
+	"errors"
+
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/rpc/wire"
 )
@@ -26,7 +28,30 @@ func (o *HealBegin) Fields(c *wire.Codec) {
 }
 
 func (o *HealBegin) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.HealBegin", honeyant.Unsupported, "", nil)
+	const op = "meta.HealBegin"
+	conflict := func(why string) (Reply, error) {
+		return nil, honeyant.E(op, honeyant.Conflict, o.Chunk.String(), errors.New(why))
+	}
+	var r chunkRecord
+	if !tx.load(chunkKey(tabChunk, o.Volume, o.Chunk), r.fields) {
+		return conflict("unknown chunk")
+	}
+	if r.Count == 0 {
+		return conflict("the chunk is dead")
+	}
+	if s, ok := tx.storeOf(o.Store); !ok || s.State != honeyant.StoreActive {
+		return conflict("the target takes no new chunks")
+	}
+	if r.find(func(i ReplicaInfo) bool { return i.Store == o.Store }) >= 0 {
+		return conflict("the target holds a replica")
+	}
+	k := intentKey(o.Volume, o.Chunk, o.Store)
+	if _, ok := tx.get(k); ok {
+		return conflict("a replica is being made there")
+	}
+	i := intentRecord{Intent: tx.next(counterIntent)}
+	tx.store(k, i.fields)
+	return &HealReply{Intent: i.Intent, Chunk: tx.chunkInfo(o.Volume, o.Chunk, &r)}, nil
 }
 
 // HealReply is the intent.

@@ -24,6 +24,7 @@ const (
 	tabDead    = 'D' // volume, chunk ID -> empty: count is 0, not yet reclaimed
 	tabShort   = 'w' // volume, chunk ID -> empty: fewer copies than wanted
 	tabIntent  = 'h' // volume, chunk ID, store -> intent: a replica being made
+	tabRetag   = 'R' // volume, ino -> cursor of Retag: a policy to be moved down from there
 	tabVolume  = 'v' // volume -> volumeRecord
 	tabUsage   = 'u' // volume -> StatFSReply as record
 	tabSession = 's' // session -> sessionRecord
@@ -110,10 +111,10 @@ func storeKey(s honeyant.StoreID) []byte {
 func nameKey(table byte, name string) []byte { return append(key(table, len(name)), name...) }
 
 // nameHash is the readdir cookie of a name: SipHash-2-4 with a fixed key, cut to 63 bits so
-// that it is a valid off_t, and never 0 (which means "from the start").
+// that it is a valid off_t, and never 0 ("from the start"), 1 or 2 (front ends: after "." and "..").
 func nameHash(name string) uint64 {
 	h := siphash.Hash(0x686f6e6579616e74, 0x6469722d68617368, []byte(name)) >> 1
-	return max(h, 1)
+	return max(h, 3)
 }
 
 // keyString shows a key to people.

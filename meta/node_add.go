@@ -1,6 +1,9 @@
 package meta
 
 import (
+	"bytes"
+	"errors"
+
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/rpc/wire"
 )
@@ -29,7 +32,33 @@ func (o *AddNode) Fields(c *wire.Codec) {
 }
 
 func (o *AddNode) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.AddNode", honeyant.Unsupported, "", nil)
+	const op = "meta.AddNode"
+	first := true
+	var known *nodeRecord
+	tx.eachNode(func(n *nodeRecord) {
+		first = false
+		if len(o.PublicKey) > 0 && bytes.Equal(n.PublicKey, o.PublicKey) {
+			known = n
+		}
+	})
+	if known != nil {
+		if known.Node.State == honeyant.NodeRemoved {
+			return nil, honeyant.E(op, honeyant.NotPermitted, known.Node.ID.String(), errors.New("the node was removed"))
+		}
+		return &NodeReply{Node: known.Node}, tx.err
+	}
+	if !first || len(o.TokenHash) > 0 {
+		if err := tx.useToken(o.TokenHash); err != nil {
+			return nil, err
+		}
+	}
+	rec := nodeRecord{PublicKey: o.PublicKey, Node: honeyant.Node{
+		ID: honeyant.NodeID(tx.next(counterNode)), Name: o.Name, Address: o.Address, Zone: o.Zone, State: honeyant.NodeUp,
+	}}
+	tx.store(nodeKey(rec.Node.ID), rec.fields)
+	tx.setCount(counterNodes, tx.count(counterNodes)+1)
+	tx.next(counterMap)
+	return &NodeReply{Node: rec.Node}, nil
 }
 
 // NodeReply is a node.

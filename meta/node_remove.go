@@ -1,6 +1,9 @@
 package meta
 
 import (
+	"fmt"
+	"slices"
+
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/rpc/wire"
 )
@@ -25,5 +28,48 @@ func (o *RemoveNode) Fields(c *wire.Codec) {
 }
 
 func (o *RemoveNode) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.RemoveNode", honeyant.Unsupported, "", nil)
+	const op = "meta.RemoveNode"
+	rec, ok := tx.node(o.ID)
+	if !ok {
+		return nil, honeyant.E(op, honeyant.NotExist, o.ID.String(), tx.err)
+	}
+	if rec.Node.State == honeyant.NodeRemoved {
+		return &Done{}, nil
+	}
+	var gone []storeRecord
+	tx.eachStore(func(s *storeRecord) {
+		if s.Store.Node == o.ID && s.Store.State != honeyant.StoreRemoved {
+			gone = append(gone, *s)
+		}
+	})
+	if !o.Force {
+		on := func(id honeyant.StoreID) bool {
+			return slices.ContainsFunc(gone, func(s storeRecord) bool { return s.Store.ID == id })
+		}
+		if id, last := tx.lastReplica(on); last {
+			return nil, honeyant.E(op, honeyant.Conflict, o.ID.String(), fmt.Errorf("it has the last good replica of chunk %v", id))
+		}
+	}
+	for i := range gone {
+		gone[i].Store.State = honeyant.StoreRemoved
+		tx.store(storeKey(gone[i].Store.ID), gone[i].fields)
+	}
+	var over []honeyant.SessionID
+	eachSession(tx, func(id honeyant.SessionID, s *sessionRecord) {
+		if s.Node == o.ID {
+			over = append(over, id)
+		}
+	})
+	for _, id := range over {
+		// Locks go in steps of CloseSession; what makes the session dead is the mark.
+		s := sessionRecord{}
+		tx.load(sessionKey(id), s.fields)
+		s.Dead = true
+		tx.store(sessionKey(id), s.fields)
+	}
+	rec.Node.State, rec.Node.Role = honeyant.NodeRemoved, honeyant.RoleNone
+	tx.store(nodeKey(o.ID), rec.fields)
+	tx.setCount(counterNodes, max(1, tx.count(counterNodes))-1)
+	tx.next(counterMap)
+	return &Done{}, nil
 }

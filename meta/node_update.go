@@ -1,6 +1,8 @@
 package meta
 
 import (
+	"fmt"
+
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/rpc/wire"
 )
@@ -23,7 +25,38 @@ func (o *UpdateNode) Fields(c *wire.Codec) {
 }
 
 func (o *UpdateNode) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.UpdateNode", honeyant.Unsupported, "", nil)
+	const op = "meta.UpdateNode"
+	rec, ok := tx.node(o.Node.ID)
+	if !ok || rec.Node.State == honeyant.NodeRemoved {
+		return nil, honeyant.E(op, honeyant.NotExist, o.Node.ID.String(), tx.err)
+	}
+	was := rec.Node
+	if o.Set&SetNodeName != 0 {
+		rec.Node.Name = o.Node.Name
+	}
+	if o.Set&SetNodeAddress != 0 {
+		rec.Node.Address = o.Node.Address
+	}
+	if o.Set&SetNodeZone != 0 {
+		rec.Node.Zone = o.Node.Zone
+	}
+	if o.Set&SetNodeState != 0 {
+		if o.Node.State < honeyant.NodeUp || o.Node.State > honeyant.NodeOut {
+			return nil, honeyant.E(op, honeyant.Invalid, o.Node.ID.String(), fmt.Errorf("state %v; nodes are removed by RemoveNode", o.Node.State))
+		}
+		rec.Node.State = o.Node.State
+	}
+	if o.Set&SetNodeRole != 0 {
+		if o.Node.Role > honeyant.RoleVoter {
+			return nil, honeyant.E(op, honeyant.Invalid, o.Node.ID.String(), fmt.Errorf("role %d", o.Node.Role))
+		}
+		rec.Node.Role = o.Node.Role
+	}
+	if rec.Node != was {
+		tx.store(nodeKey(rec.Node.ID), rec.fields)
+		tx.next(counterMap)
+	}
+	return &NodeReply{Node: rec.Node}, nil
 }
 
 // NodeMask says what UpdateNode changes.

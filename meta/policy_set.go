@@ -44,6 +44,7 @@ func (o *SetPolicy) eval(tx *Tx) (Reply, error) {
 			vol.Policy = honeyant.Policy{}
 		}
 		tx.store(volumeKey(tabVolume, o.Volume, 0), vol.fields)
+		tx.queueRetag(o.Volume, o.Ino)
 		return &Done{}, nil
 	}
 	dir, err := tx.liveDirectory(op, o.Volume, o.Ino)
@@ -67,6 +68,7 @@ func (o *SetPolicy) eval(tx *Tx) (Reply, error) {
 	}
 	tx.changed(dir)
 	tx.putInode(o.Volume, dir)
+	tx.queueRetag(o.Volume, o.Ino)
 	return &Done{}, nil
 }
 

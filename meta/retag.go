@@ -14,6 +14,7 @@ type Retag struct {
 	Ino    honeyant.Ino
 	After  []byte
 	Limit  uint32
+	GiveUp bool // only forget that it is to be done
 }
 
 // Code implements Op.
@@ -27,10 +28,15 @@ func (o *Retag) Fields(c *wire.Codec) {
 	wire.Uint(c, &o.Ino)
 	c.Bytes(&o.After, maxRetagCursor)
 	wire.Uint(c, &o.Limit)
+	c.Bool(&o.GiveUp)
 }
 
 func (o *Retag) eval(tx *Tx) (Reply, error) {
 	const op = "meta.Retag"
+	if o.GiveUp {
+		tx.retagged(o.Volume, o.Ino, o.After, nil)
+		return &RetagReply{}, nil
+	}
 	w := &retagging{tx: tx, op: o, left: int(o.Limit)}
 	if w.left == 0 || w.left > maxRetag {
 		w.left = maxRetag
@@ -53,6 +59,7 @@ func (o *Retag) eval(tx *Tx) (Reply, error) {
 			return nil, honeyant.E(op, honeyant.Loop, inoString(o.Ino), fmt.Errorf("directories nested too deep"))
 		}
 	}
+	tx.retagged(o.Volume, o.Ino, o.After, reply.Next)
 	return reply, nil
 }
 

@@ -1,7 +1,10 @@
 package meta
 
 import (
+	"encoding/binary"
+
 	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/kv"
 	"github.com/honeyant/honeyant/rpc/wire"
 )
 
@@ -21,5 +24,42 @@ func (o *CloseSession) Fields(c *wire.Codec) {
 }
 
 func (o *CloseSession) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.CloseSession", honeyant.Unsupported, "", nil)
+	id := o.Session
+	var rec sessionRecord
+	if !tx.load(sessionKey(id), rec.fields) {
+		return &Done{}, nil // it is over
+	}
+	var slots []uint32
+	eachSlot(tx, id, func(n uint32, _ *slotRecord) { slots = append(slots, n) })
+	for _, n := range slots {
+		tx.del(slotKey(id, n))
+	}
+	files, more := tx.heldBy(id, maxCloseLocks)
+	for _, f := range files {
+		tx.dropLocks(id, f.Volume, f.Ino)
+	}
+	if more {
+		if !rec.Dead || len(files) > 0 {
+			rec.Dead = true
+			tx.store(sessionKey(id), rec.fields)
+		}
+		return &Done{}, nil
+	}
+	tx.del(sessionKey(id))
+	return &Done{}, nil
+}
+
+// maxCloseLocks bounds the inodes whose locks one step drops; the leader takes as many steps as it needs.
+const maxCloseLocks = 500
+
+// heldBy lists inodes on which a session has locks.
+func (t *Tx) heldBy(id honeyant.SessionID, limit int) (files []OpenFile, more bool) {
+	prefix := heldKey(id, 0, 0)[:9]
+	t.scan(prefix, kv.PrefixEnd(prefix), func(k, _ []byte) bool {
+		if more = len(files) == limit; !more {
+			files = append(files, OpenFile{honeyant.VolumeID(binary.BigEndian.Uint32(k[9:])), honeyant.Ino(binary.BigEndian.Uint64(k[13:]))})
+		}
+		return !more
+	})
+	return files, more
 }

@@ -19,7 +19,15 @@ func (o *ListSessions) Fields(c *wire.Codec) {
 }
 
 func (o *ListSessions) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.ListSessions", honeyant.Unsupported, "", nil)
+	r := &SessionsReply{Next: honeyant.SessionID(tx.count(counterSession) + 1)}
+	eachSession(tx, func(id honeyant.SessionID, rec *sessionRecord) {
+		r.Sessions = append(r.Sessions, SessionInfo{ID: id, Node: rec.Node, Name: rec.Name, Dead: rec.Dead})
+	})
+	for i := range r.Sessions {
+		s := &r.Sessions[i]
+		eachSlot(tx, s.ID, func(_ uint32, rec *slotRecord) { s.LowWater = max(s.LowWater, rec.LowWater) })
+	}
+	return r, nil
 }
 
 // SessionInfo describes a session.
@@ -40,10 +48,15 @@ func (s *SessionInfo) Fields(c *wire.Codec) {
 	wire.Uint(c, &s.LowWater)
 }
 
-// SessionsReply is a list of sessions.
-type SessionsReply struct{ Sessions []SessionInfo }
+// SessionsReply is a list of sessions. A session that is not listed, or is Dead, and whose number is below
+// Next, is over for ever: its late commits are refused (rule 10).
+type SessionsReply struct {
+	Sessions []SessionInfo
+	Next     honeyant.SessionID // the number that the next session will have
+}
 
 // Fields implements Reply.
 func (r *SessionsReply) Fields(c *wire.Codec) {
 	wire.Slice(c, &r.Sessions, 1<<20, func(c *wire.Codec, s *SessionInfo) { s.Fields(c) })
+	wire.Uint(c, &r.Next)
 }

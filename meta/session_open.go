@@ -1,6 +1,8 @@
 package meta
 
 import (
+	"errors"
+
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/rpc/wire"
 )
@@ -23,7 +25,15 @@ func (o *OpenSession) Fields(c *wire.Codec) {
 }
 
 func (o *OpenSession) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.OpenSession", honeyant.Unsupported, "", nil)
+	if o.Node != 0 {
+		if n, ok := tx.node(o.Node); !ok || n.Node.State == honeyant.NodeRemoved {
+			return nil, honeyant.E("meta.OpenSession", honeyant.NotPermitted, o.Node.String(), errors.New("not a member"))
+		}
+	}
+	id := honeyant.SessionID(tx.next(counterSession))
+	rec := sessionRecord{Node: o.Node, Name: o.Name}
+	tx.store(sessionKey(id), rec.fields)
+	return &SessionReply{Session: id, Incarnation: tx.Incarnation, Epoch: tx.Epoch}, nil
 }
 
 // SessionReply is a session as the leader knows it.

@@ -1,7 +1,6 @@
 package meta
 
 import (
-	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/rpc/wire"
 )
 
@@ -21,7 +20,8 @@ func (o *GetSetting) Fields(c *wire.Codec) {
 }
 
 func (o *GetSetting) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.GetSetting", honeyant.Unsupported, "", nil)
+	v, _ := tx.get(nameKey(tabSetting, o.Name))
+	return &SettingReply{Value: v}, nil
 }
 
 // SettingReply is a value.

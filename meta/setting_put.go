@@ -1,6 +1,9 @@
 package meta
 
 import (
+	"bytes"
+	"fmt"
+
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/rpc/wire"
 )
@@ -28,5 +31,32 @@ func (o *PutSetting) Fields(c *wire.Codec) {
 }
 
 func (o *PutSetting) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.PutSetting", honeyant.Unsupported, "", nil)
+	const op = "meta.PutSetting"
+	if o.Name == "" || len(o.Value) > MaxSetting {
+		return nil, honeyant.E(op, honeyant.Invalid, o.Name, fmt.Errorf("%d bytes", len(o.Value)))
+	}
+	if o.Name == SettingCluster {
+		return nil, honeyant.E(op, honeyant.NotPermitted, o.Name, nil)
+	}
+	k := nameKey(tabSetting, o.Name)
+	old, was := tx.get(k)
+	if o.Compare && !bytes.Equal(old, o.Expect) {
+		return nil, honeyant.E(op, honeyant.Conflict, o.Name, nil)
+	}
+	switch {
+	case len(o.Value) > 0 && !bytes.Equal(old, o.Value):
+		tx.put(k, bytes.Clone(o.Value))
+	case len(o.Value) == 0 && was:
+		tx.del(k)
+	}
+	return &Done{}, nil
 }
+
+// MaxSetting is the largest value of a setting, in bytes.
+const MaxSetting = 64 << 10
+
+// Settings that this package reads itself.
+const (
+	SettingCluster      = "cluster"       // ID of the cluster; written by Bootstrap alone
+	SettingFeatureLevel = "feature_level" // decimal; 1 if absent (rule 34)
+)

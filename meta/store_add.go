@@ -1,6 +1,9 @@
 package meta
 
 import (
+	"errors"
+	"fmt"
+
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/rpc/wire"
 )
@@ -25,7 +28,32 @@ func (o *AddStore) Fields(c *wire.Codec) {
 }
 
 func (o *AddStore) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.AddStore", honeyant.Unsupported, "", nil)
+	const op = "meta.AddStore"
+	if n, ok := tx.node(o.Node); !ok || n.Node.State == honeyant.NodeRemoved {
+		return nil, honeyant.E(op, honeyant.NotPermitted, o.Node.String(), errors.New("not a member"))
+	}
+	if o.Key == "" || o.Capacity < 0 {
+		return nil, honeyant.E(op, honeyant.Invalid, o.Key, fmt.Errorf("capacity %d", o.Capacity))
+	}
+	var known *storeRecord
+	tx.eachStore(func(s *storeRecord) {
+		if s.Key == o.Key {
+			known = s
+		}
+	})
+	switch {
+	case known == nil:
+	case known.Store.Node != o.Node || known.Store.State == honeyant.StoreRemoved:
+		return nil, honeyant.E(op, honeyant.Stale, known.Store.ID.String(), fmt.Errorf("the store belongs to %v and is %v", known.Store.Node, known.Store.State))
+	default:
+		return &StoreReply{Store: known.Store}, nil
+	}
+	rec := storeRecord{Key: o.Key, Store: honeyant.Store{
+		ID: honeyant.StoreID(tx.next(counterStore)), Node: o.Node, State: honeyant.StoreActive, Capacity: o.Capacity,
+	}}
+	tx.store(storeKey(rec.Store.ID), rec.fields)
+	tx.next(counterMap)
+	return &StoreReply{Store: rec.Store}, nil
 }
 
 // StoreReply is a store.

@@ -1,6 +1,8 @@
 package meta
 
 import (
+	"errors"
+
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/rpc/wire"
 )
@@ -21,7 +23,47 @@ func (o *AddToken) Fields(c *wire.Codec) {
 }
 
 func (o *AddToken) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.AddToken", honeyant.Unsupported, "", nil)
+	t := o.Token
+	if len(t.Hash) != 32 || t.Left == 0 {
+		return nil, honeyant.E("meta.AddToken", honeyant.Invalid, t.Name, errors.New("want a SHA-256 and a number of uses"))
+	}
+	var expired [][]byte
+	tx.eachToken(func(old *Token) {
+		if old.expired(tx.Now) && len(expired) < 100 {
+			expired = append(expired, old.Hash)
+		}
+	})
+	for _, hash := range expired {
+		tx.del(nameKey(tabToken, string(hash)))
+	}
+	if t.Made == (honeyant.Time{}) {
+		t.Made = tx.Now
+	}
+	tx.store(nameKey(tabToken, string(t.Hash)), t.Fields)
+	return &Done{}, nil
+}
+
+// expired tells whether nobody may join with it any more; a zero Expires never comes.
+func (t *Token) expired(now honeyant.Time) bool {
+	return t.Expires != (honeyant.Time{}) && !now.Before(t.Expires)
+}
+
+// useToken takes one use of a token.
+func (t *Tx) useToken(hash []byte) error {
+	const op = "meta.useToken"
+	var k Token
+	if len(hash) != 32 || !t.load(nameKey(tabToken, string(hash)), k.Fields) {
+		return honeyant.E(op, honeyant.NotPermitted, "", errors.New("unknown, used up or revoked token"))
+	}
+	if k.expired(t.Now) {
+		return honeyant.E(op, honeyant.NotPermitted, k.Name, errors.New("the token has expired"))
+	}
+	if k.Left--; k.Left == 0 {
+		t.del(nameKey(tabToken, string(hash)))
+	} else {
+		t.store(nameKey(tabToken, string(hash)), k.Fields)
+	}
+	return nil
 }
 
 // Token lets machines join. Only its hash is kept.

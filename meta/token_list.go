@@ -1,7 +1,6 @@
 package meta
 
 import (
-	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/rpc/wire"
 )
 
@@ -19,7 +18,13 @@ func (o *ListTokens) Fields(c *wire.Codec) {
 }
 
 func (o *ListTokens) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.ListTokens", honeyant.Unsupported, "", nil)
+	r := &TokensReply{}
+	tx.eachToken(func(t *Token) {
+		if !t.expired(tx.Now) {
+			r.Tokens = append(r.Tokens, *t)
+		}
+	})
+	return r, nil
 }
 
 // TokensReply is a list of tokens.

@@ -1,6 +1,8 @@
 package meta
 
 import (
+	"bytes"
+
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/rpc/wire"
 )
@@ -23,5 +25,17 @@ func (o *RevokeToken) Fields(c *wire.Codec) {
 }
 
 func (o *RevokeToken) eval(tx *Tx) (Reply, error) {
-	return nil, honeyant.E("meta.RevokeToken", honeyant.Unsupported, "", nil)
+	var found [][]byte
+	tx.eachToken(func(t *Token) {
+		if len(o.Hash) > 0 && bytes.Equal(t.Hash, o.Hash) || o.Name != "" && t.Name == o.Name {
+			found = append(found, t.Hash)
+		}
+	})
+	if len(found) == 0 {
+		return nil, honeyant.E("meta.RevokeToken", honeyant.NotExist, o.Name, nil)
+	}
+	for _, hash := range found {
+		tx.del(nameKey(tabToken, string(hash)))
+	}
+	return &Done{}, nil
 }

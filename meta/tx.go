@@ -1,6 +1,8 @@
 package meta
 
 import (
+	"bytes"
+
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/kv"
 	"github.com/honeyant/honeyant/rpc/wire"
@@ -34,19 +36,22 @@ type OpenTable interface {
 // without checking each call; an absent key is simply not found.
 type Tx struct {
 	Env
-	view  *kv.Overlay // own changes over what came before
-	batch kv.Batch
-	err   error
+	base    kv.Reader
+	changes []kv.Change    // own changes, one a key
+	at      map[string]int // key -> index in changes, made when there are many
+	view    *kv.Overlay    // own changes over base, made by the first scan
+	err     error
 
 	used   []*usageChange   // usage read or changed, written by finish
 	added  []volumeChunk    // chunks recorded by this operation
 	stores []honeyant.Store // stores looked at
 }
 
+// manyChanges is where a linear search of the own changes loses against a map.
+const manyChanges = 16
+
 // newTx starts an operation over base.
-func newTx(base kv.Reader, env Env) *Tx {
-	return &Tx{Env: env, view: kv.NewOverlay(base)}
-}
+func newTx(base kv.Reader, env Env) *Tx { return &Tx{Env: env, base: base} }
 
 func (t *Tx) fail(err error) {
 	if t.err == nil && err != nil {
@@ -54,9 +59,63 @@ func (t *Tx) fail(err error) {
 	}
 }
 
+// own finds the operation's own change of key, -1 if there is none.
+func (t *Tx) own(key []byte) int {
+	if t.at != nil {
+		if i, ok := t.at[string(key)]; ok {
+			return i
+		}
+		return -1
+	}
+	for i := len(t.changes) - 1; i >= 0; i-- {
+		if bytes.Equal(t.changes[i].Key, key) {
+			return i
+		}
+	}
+	return -1
+}
+
+func (t *Tx) change(ch kv.Change) {
+	switch i := t.own(ch.Key); {
+	case i >= 0:
+		t.changes[i] = ch
+	default:
+		if t.changes == nil {
+			t.changes = make([]kv.Change, 0, manyChanges/2)
+		}
+		t.changes = append(t.changes, ch)
+		if t.at != nil {
+			t.at[string(ch.Key)] = len(t.changes) - 1
+		} else if len(t.changes) > manyChanges {
+			t.at = make(map[string]int, 4*manyChanges)
+			for i, c := range t.changes {
+				t.at[string(c.Key)] = i
+			}
+		}
+	}
+	if t.view != nil {
+		t.view.Apply(0, batchOf(ch))
+	}
+}
+
+func batchOf(changes ...kv.Change) *kv.Batch {
+	b := &kv.Batch{}
+	for _, ch := range changes {
+		if ch.Delete {
+			b.Delete(ch.Key)
+		} else {
+			b.Put(ch.Key, ch.Value)
+		}
+	}
+	return b
+}
+
 // get returns key's value.
 func (t *Tx) get(key []byte) ([]byte, bool) {
-	v, ok, err := t.view.Get(key)
+	if i := t.own(key); i >= 0 {
+		return bytes.Clone(t.changes[i].Value), !t.changes[i].Delete && t.err == nil
+	}
+	v, ok, err := t.base.Get(key)
 	t.fail(err)
 	return v, ok && t.err == nil
 }
@@ -75,32 +134,34 @@ func (t *Tx) load(key []byte, fields func(*wire.Codec)) bool {
 }
 
 // put sets key. It keeps both slices.
-func (t *Tx) put(key, value []byte) {
-	var one kv.Batch
-	one.Put(key, value)
-	t.view.Apply(0, &one)
-	t.batch.Append(&one)
-}
+func (t *Tx) put(key, value []byte) { t.change(kv.Change{Key: key, Value: value}) }
 
 // store encodes a record under key.
 func (t *Tx) store(key []byte, fields func(*wire.Codec)) { t.put(key, wire.Marshal(fields)) }
 
-// del removes key.
-func (t *Tx) del(key []byte) {
-	var one kv.Batch
-	one.Delete(key)
-	t.view.Apply(0, &one)
-	t.batch.Append(&one)
-}
+// del removes key. It keeps the slice.
+func (t *Tx) del(key []byte) { t.change(kv.Change{Key: key, Delete: true}) }
 
 // scan goes through lower <= key < upper; fn must not keep its arguments nor change the state.
 func (t *Tx) scan(lower, upper []byte, fn func(key, value []byte) bool) {
-	t.fail(t.view.Scan(lower, upper, fn))
+	t.fail(t.reader().Scan(lower, upper, fn))
 }
 
 // scanReverse is scan from the end.
 func (t *Tx) scanReverse(lower, upper []byte, fn func(key, value []byte) bool) {
-	t.fail(t.view.ScanReverse(lower, upper, fn))
+	t.fail(t.reader().ScanReverse(lower, upper, fn))
+}
+
+// reader shows own changes too.
+func (t *Tx) reader() kv.Reader {
+	if t.view == nil && len(t.changes) == 0 {
+		return t.base
+	}
+	if t.view == nil {
+		t.view = kv.NewOverlay(t.base)
+		t.view.Apply(0, batchOf(t.changes...))
+	}
+	return t.view
 }
 
 // result closes the operation: its changes, or the first fault.
@@ -114,5 +175,5 @@ func (t *Tx) result(reply Reply, err error) (Reply, *kv.Batch, error) {
 	if t.finish(); t.err != nil {
 		return nil, nil, t.err
 	}
-	return reply, &t.batch, nil
+	return reply, batchOf(t.changes...), nil
 }

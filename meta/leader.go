@@ -1,0 +1,269 @@
+package meta
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/honeyant/honeyant"
+)
+
+// LeaderOptions configure a Leader. Zero values mean the defaults.
+type LeaderOptions struct {
+	// Now is the clock that operations are stamped with; default time.Now.
+	Now func() time.Time
+	// StoreUp tells whether a store answers at present; nil: all do.
+	StoreUp func(honeyant.StoreID) bool
+	// SessionTTL is after how long a silence a session is suspect: what it holds may be taken by a real
+	// conflict (rules 17, 18). Default 4 s.
+	SessionTTL time.Duration
+	// DeadAfter is after how long a silence a session is closed in any case. Default 10 min.
+	DeadAfter time.Duration
+	// MaxBatch is from which size on a batch takes no more operations, in bytes. Default 256 KiB (rule 24).
+	MaxBatch int
+	// MaxInFlight is how many batches may be proposed and not yet applied. Default 4.
+	MaxInFlight int
+	// Log takes one line per leadership gained or lost and session taken; nil: none.
+	Log *slog.Logger
+}
+
+func (o LeaderOptions) withDefaults() LeaderOptions {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.SessionTTL <= 0 {
+		o.SessionTTL = 4 * time.Second
+	}
+	if o.DeadAfter <= 0 {
+		o.DeadAfter = 10 * time.Minute
+	}
+	if o.MaxBatch <= 0 {
+		o.MaxBatch = 256 << 10
+	}
+	if o.MaxInFlight <= 0 {
+		o.MaxInFlight = 4
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Leader carries out operations while its node leads. It lives as long as the node; each leadership, and
+// each new start after a failed proposal, is a tenure of its own with nothing left of the one before.
+// Safe for concurrent use.
+type Leader struct {
+	state    *State
+	proposer Proposer
+	o        LeaderOptions
+
+	mu  sync.Mutex // guards cur
+	cur *tenure    // nil: not leading
+}
+
+// NewLeader makes a Leader over the state of its node. It starts nothing.
+func NewLeader(state *State, p Proposer, o LeaderOptions) *Leader {
+	return &Leader{state: state, proposer: p, o: o.withDefaults()}
+}
+
+// Call is an operation with what it takes to do it exactly once.
+type Call struct {
+	// Session is who asks; 0: an administrator or the cluster itself, whose changes are idempotent.
+	Session honeyant.SessionID
+	// Slot and Seq name the change within the session: a slot carries one change at a time, each with a
+	// higher Seq than the one before. Reads need neither.
+	Slot uint32
+	Seq  uint64
+	// Retry says that the change may have been sent before. Its answer is then kept even if it is an error.
+	Retry bool
+	// Stamp orders what a session says about its opens: Open, Release, Make with Open, Reassert.
+	Stamp uint64
+	Op    Op
+}
+
+// Do carries out a call. An answer means that it is applied on a quorum's stable storage; what a read
+// answers includes everything that was acknowledged to anybody before Do began. Kinds besides the
+// operation's own: NotLeader (whether it was done is unknown: ask the leader, same slot and seq, Retry),
+// Unavailable (ctx ended, likewise unknown), Fenced (the session is dead), Stale (an old seq).
+func (l *Leader) Do(ctx context.Context, call Call) (Reply, error) {
+	t, err := l.tenure()
+	if err != nil {
+		return nil, err
+	}
+	if call.Session != 0 && t.sessions.hear(call.Session) == nil {
+		return t.fenced(ctx, call.Session)
+	}
+	if ReadOnly(call.Op) {
+		return t.read(ctx, &call)
+	}
+	if call.Session != 0 && (call.Slot >= MaxSlots || call.Seq == 0) {
+		return nil, honeyant.E("meta.Do", honeyant.Invalid, call.Op.Code().String(), fmt.Errorf("slot %d seq %d", call.Slot, call.Seq))
+	}
+	return t.do(ctx, &call)
+}
+
+// Direct is a Doer without a session for the node that leads: for the cluster's own operations.
+func (l *Leader) Direct() Doer { return direct{l} }
+
+type direct struct{ l *Leader }
+
+func (d direct) Do(ctx context.Context, op Op) (Reply, error) { return d.l.Do(ctx, Call{Op: op}) }
+
+func (l *Leader) tenure() (*tenure, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cur == nil {
+		return nil, honeyant.E("meta.Do", honeyant.NotLeader, "", nil)
+	}
+	return l.cur, nil
+}
+
+// Epoch is the epoch under which this node serves, ok false if it does not lead.
+func (l *Leader) Epoch() (epoch uint64, ok bool) {
+	t, err := l.tenure()
+	if err != nil {
+		return 0, false
+	}
+	return t.epoch, true
+}
+
+// Lead serves until ctx ends, which it must when the node stops leading. term is for the log.
+// When a proposal fails, everything not applied is dropped, its callers get NotLeader, and a new epoch is
+// opened (rule 1). Returns the cause of ctx's end. At most one Lead at a time.
+func (l *Leader) Lead(ctx context.Context, term uint64) error {
+	pause := 10 * time.Millisecond
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := l.leadOnce(ctx, term)
+		if ctx.Err() != nil {
+			break
+		}
+		l.o.Log.Warn("metadata leadership interrupted", "term", term, "cause", err)
+		if time.Since(began) > time.Minute {
+			pause = 10 * time.Millisecond
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, time.Second)
+	}
+	return context.Cause(ctx)
+}
+
+// leadOnce is one epoch from its opening to its end.
+func (l *Leader) leadOnce(ctx context.Context, term uint64) error {
+	open := command{Kind: commandEpoch}
+	result, err := l.proposer.Propose(open.encode())()
+	if err != nil {
+		return err
+	}
+	opened, ok := result.(EpochOpened)
+	if !ok {
+		return fmt.Errorf("epoch-open: %v", result)
+	}
+	t, err := newTenure(ctx, l, opened.Epoch)
+	if err != nil {
+		return err
+	}
+	l.o.Log.Info("metadata leadership", "term", term, "epoch", t.epoch, "sessions", len(t.sessions.list()))
+	l.mu.Lock()
+	l.cur = t
+	l.mu.Unlock()
+	err = t.serve()
+	l.mu.Lock()
+	l.cur = nil
+	l.mu.Unlock()
+	return err
+}
+
+// Renewal is what a session hears when it says that it is alive.
+type Renewal struct {
+	Epoch uint64        // a new one: say what you have open (Reassert)
+	TTL   time.Duration // after a longer silence the session is suspect
+}
+
+// Renew notes that the session is alive. Fenced: it is dead; NotLeader: ask the leader.
+func (l *Leader) Renew(ctx context.Context, s honeyant.SessionID) (Renewal, error) {
+	t, err := l.tenure()
+	if err != nil {
+		return Renewal{}, err
+	}
+	known := t.sessions.hear(s) != nil
+	if !known {
+		_, err := t.fenced(ctx, s)
+		return Renewal{}, err
+	}
+	// An answer tells the session that everybody still counts it alive, so it must come from the leader.
+	if err := t.verifier.verify(ctx); err != nil {
+		return Renewal{}, err
+	}
+	return Renewal{Epoch: t.epoch, TTL: l.o.SessionTTL}, nil
+}
+
+// Reassert tells what a session has open, after a change of the epoch, in as many calls as it likes; last
+// marks the last one. Only when all sessions have done so, or are dead, are orphans deleted (rule 22).
+// Stale: the epoch is another by now; begin again.
+func (l *Leader) Reassert(s honeyant.SessionID, epoch, stamp uint64, open []OpenFile, last bool) error {
+	const op = "meta.Reassert"
+	t, err := l.tenure()
+	if err != nil {
+		return err
+	}
+	if t.epoch != epoch {
+		return honeyant.E(op, honeyant.Stale, "", fmt.Errorf("epoch is %d, not %d", t.epoch, epoch))
+	}
+	if t.sessions.hear(s) == nil {
+		return honeyant.E(op, honeyant.Fenced, "", fmt.Errorf("session %d", s))
+	}
+	for _, f := range open {
+		t.opens.add(s, f, stamp)
+	}
+	if last && t.opens.settled(s) {
+		t.wakeReaper()
+	}
+	return nil
+}
+
+// OpensKnown tells whether all live sessions have said what they have open in this epoch.
+func (l *Leader) OpensKnown() bool {
+	t, err := l.tenure()
+	return err == nil && t.opens.known()
+}
+
+// SessionStatus is a live session as the leader sees it.
+type SessionStatus struct {
+	ID      honeyant.SessionID
+	Node    honeyant.NodeID
+	Name    string
+	Silence time.Duration // since it was last heard of
+	Suspect bool          // silent for more than the TTL
+}
+
+// Sessions lists the live sessions, nil if this node does not lead.
+func (l *Leader) Sessions() []SessionStatus {
+	t, err := l.tenure()
+	if err != nil {
+		return nil
+	}
+	var list []SessionStatus
+	for _, s := range t.sessions.list() {
+		silence := t.sessions.silence(s)
+		list = append(list, SessionStatus{ID: s.id, Node: s.node, Name: s.name, Silence: silence, Suspect: silence > l.o.SessionTTL})
+	}
+	return list
+}
+
+// Opens is how many inodes are known to be open.
+func (l *Leader) Opens() int {
+	t, err := l.tenure()
+	if err != nil {
+		return 0
+	}
+	return t.opens.size()
+}
+
+var errLeadershipLost = errors.New("leadership lost")

@@ -1,0 +1,157 @@
+package meta
+
+import (
+	"context"
+	"sync"
+
+	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/kv"
+)
+
+// read evaluates a read over the applied state on the caller's goroutine, while the quorum is asked whether
+// this node leads (rule 39). Both may overlap, and the read may even come first:
+//
+//   - Everything acknowledged by this tenure before the call began was applied here before it was
+//     acknowledged (M2), so the read sees it.
+//   - Everything acknowledged by an earlier leader stands in the log before this tenure's epoch-open, which
+//     was applied before the tenure began to serve.
+//   - A later leader acknowledged nothing before the call began: it would have needed the votes of a
+//     quorum, and one of those voters also belongs to the quorum that confirmed, in a round begun after the
+//     call, that this node leads.
+//
+// What matters is therefore only that the round begins after the call does, and that the answer waits for it.
+func (t *tenure) read(ctx context.Context, call *Call) (Reply, error) {
+	switch op := call.Op.(type) {
+	case *Release:
+		return t.release(ctx, call, op)
+	case *Open:
+		return t.open(ctx, call, op)
+	}
+	round := t.verifier.join()
+	reply, err := t.evaluateApplied(call)
+	if e := t.verifier.await(ctx, round); e != nil {
+		return nil, e
+	}
+	return reply, err
+}
+
+func (t *tenure) evaluateApplied(call *Call) (reply Reply, err error) {
+	e := t.l.state.consistent(func(r kv.Reader) {
+		reply, _, err = evaluate(newTx(r, t.env(call, nil)), call.Op)
+	})
+	if e != nil {
+		return nil, e
+	}
+	return reply, err
+}
+
+// open registers the open before it makes sure that no evaluated Reap has deleted the inode; a Reap does it
+// the other way round, under the lock. If one has, the answer has to come from the evaluation goroutine,
+// and waits for the Reap to be applied.
+func (t *tenure) open(ctx context.Context, call *Call, op *Open) (Reply, error) {
+	round := t.verifier.join()
+	t.reaping.RLock()
+	reply, err := t.evaluateApplied(call)
+	gone := false
+	if err == nil {
+		var there bool
+		_, there, err = t.overlay.Get(inoKey(tabInode, op.Volume, op.Ino))
+		gone = !there
+	}
+	if gone || err != nil {
+		t.opens.remove(call.Session, OpenFile{op.Volume, op.Ino}, call.Stamp)
+	}
+	t.reaping.RUnlock()
+	if gone && err == nil {
+		return t.do(ctx, call)
+	}
+	if e := t.verifier.await(ctx, round); e != nil {
+		return nil, e
+	}
+	return reply, err
+}
+
+// release changes only memory, so it needs no quorum.
+func (t *tenure) release(_ context.Context, call *Call, op *Release) (Reply, error) {
+	reply, err := t.evaluateApplied(call)
+	if err != nil {
+		return nil, err
+	}
+	if _, orphan, _ := t.overlay.Get(inoKey(tabOrphan, op.Volume, op.Ino)); orphan {
+		t.wakeReaper()
+	}
+	return reply, nil
+}
+
+// verifier asks the quorum whether this node leads, once for all that wait meanwhile. Safe for concurrent use.
+type verifier struct {
+	ctx     context.Context // of the tenure
+	verify1 func(context.Context) error
+	rounds  sync.WaitGroup
+
+	mu      sync.Mutex // guards below
+	running int
+	next    *round // gathers calls until a round may begin
+}
+
+// round is one question to the quorum.
+type round struct {
+	done chan struct{}
+	err  error
+}
+
+// maxRounds is how many rounds may overlap: with one alone a call would wait for one and a half on average.
+const maxRounds = 2
+
+// join takes part in a round that begins after the call.
+func (v *verifier) join() *round {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.next == nil {
+		v.next = &round{done: make(chan struct{})}
+	}
+	r := v.next
+	if v.running < maxRounds && v.ctx.Err() == nil {
+		v.running++
+		v.next = nil
+		v.rounds.Add(1)
+		go v.run(r)
+	}
+	return r
+}
+
+// run asks for r and then for those that have gathered meanwhile.
+func (v *verifier) run(r *round) {
+	defer v.rounds.Done()
+	for r != nil {
+		r.err = v.verify1(v.ctx)
+		close(r.done)
+		v.mu.Lock()
+		r = v.next
+		v.next = nil
+		if r == nil || v.ctx.Err() != nil {
+			r = nil
+			v.running--
+		}
+		v.mu.Unlock()
+	}
+}
+
+// await waits for the round's end.
+func (v *verifier) await(ctx context.Context, r *round) error {
+	const op = "meta.Verify"
+	select {
+	case <-r.done:
+		if r.err != nil {
+			return honeyant.E(op, honeyant.NotLeader, "", r.err)
+		}
+		return nil
+	case <-ctx.Done():
+		return honeyant.E(op, honeyant.Unavailable, "", context.Cause(ctx))
+	case <-v.ctx.Done():
+		return honeyant.E(op, honeyant.NotLeader, "", errLeadershipLost)
+	}
+}
+
+// verify is join and await.
+func (v *verifier) verify(ctx context.Context) error { return v.await(ctx, v.join()) }

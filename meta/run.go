@@ -1,0 +1,208 @@
+package meta
+
+import (
+	"fmt"
+
+	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/kv"
+)
+
+// run evaluates one call, on the evaluation goroutine.
+func (t *tenure) run(p *pending) {
+	if p.ctx.Err() != nil {
+		return // its caller has gone, and nothing was done
+	}
+	call := p.call
+	var s *session
+	if call.Session != 0 && !ReadOnly(call.Op) {
+		s = t.sessions.get(call.Session)
+		if s == nil || s.closing {
+			t.answer(p, nil, errFenced(call.Session))
+			return
+		}
+		if err := s.loadSlots(t.overlay); err != nil {
+			t.answer(p, nil, err)
+			return
+		}
+		if t.repeated(p, s) {
+			return
+		}
+	}
+	reply, changes, err := t.evaluateCall(call, s)
+	if (err != nil || changes.Len() == 0) && (s == nil || !call.Retry) {
+		t.answer(p, reply, err)
+		return
+	}
+	if s != nil {
+		rec, tooLarge := newSlotRecord(call, reply, err)
+		if tooLarge != nil {
+			t.answer(p, nil, tooLarge)
+			return
+		}
+		if changes == nil {
+			changes = &kv.Batch{}
+		}
+		t.keep(s, call, rec, changes)
+	}
+	t.join(call, changes, reply)
+	t.cur.waiters = append(t.cur.waiters, waiter{p: p, reply: reply, err: err})
+}
+
+// answer gives an answer that changes nothing. Together with changes it rides on their batch, whose commit
+// proves that this node led; alone its caller has to make sure.
+func (t *tenure) answer(p *pending, reply Reply, err error) {
+	if t.cur.batch.Len() > 0 {
+		t.cur.waiters = append(t.cur.waiters, waiter{p: p, reply: reply, err: err})
+		return
+	}
+	p.done <- outcome{reply: reply, err: err, unsure: true, after: t.last}
+}
+
+// repeated deals with a seq that the slot knows (M4): the last one gets the stored answer when its batch is
+// applied, lower ones are refused. Higher ones run: errors that changed nothing may have taken numbers.
+func (t *tenure) repeated(p *pending, s *session) bool {
+	call := p.call
+	sl := s.slots[call.Slot]
+	if sl == nil || call.Seq > sl.record.Seq {
+		return false
+	}
+	if call.Seq < sl.record.Seq {
+		t.answer(p, nil, honeyant.E("meta.Do", honeyant.Stale, call.Op.Code().String(), fmt.Errorf("slot %d is at %d, not %d", call.Slot, sl.record.Seq, call.Seq)))
+		return true
+	}
+	reply, err := sl.record.answer(call.Op)
+	if mk, ok := call.Op.(*Make); ok && mk.Open && err == nil {
+		// The registration of the first try may have been lost with the leader's memory.
+		if entry, ok := reply.(*EntryReply); ok {
+			t.opens.add(s.id, OpenFile{mk.Volume, entry.Attr.Ino}, call.Stamp)
+		}
+	}
+	if sl.flight == t.cur {
+		t.cur.waiters = append(t.cur.waiters, waiter{p: p, reply: reply, err: err})
+		return true
+	}
+	t.answer(p, reply, err)
+	return true
+}
+
+// evaluateCall runs the operation over the overlay. A lock that a suspect session holds is taken from it by
+// ending that session (rule 18).
+func (t *tenure) evaluateCall(call *Call, s *session) (Reply, *kv.Batch, error) {
+	for range 16 { // as many sessions may hold parts of one range
+		tx := newTx(t.overlay, t.env(call, s))
+		if call.Op.Code() == CodeReap {
+			t.reaping.Lock()
+			defer t.reaping.Unlock()
+		}
+		reply, changes, err := evaluate(tx, call.Op)
+		lock, ok := reply.(*LockReply)
+		if err != nil || !ok || lock.Granted || !t.endSuspect(lock.Conflict.Session) {
+			if err == nil && call.Op.Code() == CodeReap {
+				// Laid on before reaping is unlocked; join does it again, which changes nothing.
+				t.overlay.Apply(t.cur.seq, changes)
+			}
+			return reply, changes, err
+		}
+	}
+	return nil, nil, honeyant.E("meta.Do", honeyant.Conflict, call.Op.Code().String(), nil)
+}
+
+func (t *tenure) env(call *Call, s *session) Env {
+	env := Env{
+		Now: honeyant.TimeOf(t.l.o.Now()), Session: call.Session, Epoch: t.epoch,
+		StoreUp: t.l.o.StoreUp, Opens: stamped{t.opens, call.Stamp},
+		Incarnation: t.incarnation.Load(),
+	}
+	if s != nil {
+		env.LowWater = s.lowWater
+	}
+	return env
+}
+
+// endSuspect closes a session that has been silent for too long, or is dead with its locks not cleaned up.
+func (t *tenure) endSuspect(id honeyant.SessionID) bool {
+	s := t.sessions.get(id)
+	if s != nil && !s.closing && t.sessions.silence(s) <= t.l.o.SessionTTL {
+		return false
+	}
+	end := &Call{Op: &CloseSession{Session: id}}
+	_, changes, err := evaluate(newTx(t.overlay, t.env(end, nil)), end.Op)
+	if err != nil || changes.Len() == 0 {
+		return false
+	}
+	t.l.o.Log.Warn("a silent session held what another wants: it is closed", "session", id)
+	t.join(end, changes, nil)
+	return true
+}
+
+// keep stores the answer of a change with it (M4).
+func (t *tenure) keep(s *session, call *Call, rec *slotRecord, changes *kv.Batch) {
+	if commit, ok := call.Op.(*Commit); ok && !rec.Failed {
+		s.lowWater = max(s.lowWater, commit.LowWater)
+	}
+	rec.LowWater = s.lowWater
+	tx := Tx{}
+	tx.store(slotKey(s.id, call.Slot), rec.fields)
+	changes.Put(tx.changes[0].Key, tx.changes[0].Value)
+	s.slots[call.Slot] = &slot{record: *rec}
+}
+
+// join adds the changes of one call to the present batch, and notes what the leader's memory has to learn.
+func (t *tenure) join(call *Call, changes *kv.Batch, reply Reply) {
+	f := t.cur
+	f.batch.Append(changes)
+	t.overlay.Apply(f.seq, changes)
+	if s := t.sessions.get(call.Session); s != nil && s.slots[call.Slot] != nil {
+		s.slots[call.Slot].flight = f
+	}
+	if feedsReaper(changes) {
+		f.effects = append(f.effects, t.wakeReaper)
+	}
+	t.learn(call.Op, reply, f)
+}
+
+// learn keeps the tables of the tenure in step with what operations change.
+func (t *tenure) learn(op Op, reply Reply, f *flight) {
+	switch op := op.(type) {
+	case *OpenSession:
+		if r, ok := reply.(*SessionReply); ok {
+			t.sessions.add(r.Session, op.Node, op.Name)
+		}
+	case *CloseSession:
+		t.close(op.Session, f)
+	case *RemoveNode:
+		for _, s := range t.sessions.list() {
+			if s.node == op.ID {
+				t.close(s.id, f)
+			}
+		}
+	case *Bootstrap:
+		t.incarnation.Store(1)
+	}
+}
+
+// feedsReaper tells whether the changes leave something to delete.
+func feedsReaper(b *kv.Batch) bool {
+	for _, ch := range b.Changes() {
+		if !ch.Delete && (ch.Key[0] == tabOrphan || ch.Key[0] == tabQueue || ch.Key[0] == tabRetag) {
+			return true
+		}
+	}
+	return false
+}
+
+// close refuses a session's changes from now on, and forgets it when that is applied.
+func (t *tenure) close(id honeyant.SessionID, f *flight) {
+	if s := t.sessions.get(id); s != nil {
+		s.closing = true
+	}
+	f.effects = append(f.effects, func() {
+		t.sessions.remove(id)
+		t.opens.forget(id)
+		t.wakeReaper()
+		select {
+		case t.dead <- id: // what was left of it is cleaned up
+		default:
+		}
+	})
+}
