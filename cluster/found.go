@@ -2,6 +2,10 @@ package cluster
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -107,4 +111,28 @@ func (i *Identity) Found(ctx context.Context, d meta.Doer, self Member) error {
 		return honeyant.E(op, honeyant.Internal, path, err)
 	}
 	return config.SyncDir(i.dir)
+}
+
+// Issue makes an identity in memory for a node that is, or will be, in the member list
+// under that ID: for tests and for clusters in one process.
+func (c *CA) Issue(node honeyant.NodeID) (*Identity, error) {
+	const op = "cluster.Issue"
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, honeyant.E(op, honeyant.Internal, node.String(), err)
+	}
+	der, err := c.sign(key.Public(), node)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, honeyant.E(op, honeyant.Internal, node.String(), err)
+	}
+	id := &Identity{cluster: c.cluster, self: node, key: key, ca: c.cert, roots: x509.NewCertPool()}
+	id.roots.AddCert(c.cert)
+	if err := id.install(cert); err != nil {
+		return nil, honeyant.E(op, honeyant.Internal, node.String(), err)
+	}
+	return id, nil
 }

@@ -338,11 +338,13 @@ func TestLoadIdentityFaults(t *testing.T) {
 		harm func(t *testing.T, dir string)
 		kind honeyant.Kind
 	}{
-		"none":            {func(t *testing.T, dir string) { must(t, os.RemoveAll(dir)) }, honeyant.NotExist},
-		"no certificate":  {func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, "node.crt"))) }, honeyant.NotExist},
-		"no key":          {func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, "node.key"))) }, honeyant.Corrupt},
-		"no authority":    {func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, "ca.crt"))) }, honeyant.Corrupt},
-		"rubbish":         {func(t *testing.T, dir string) { must(t, os.WriteFile(filepath.Join(dir, "ca.crt"), []byte("x"), 0o600)) }, honeyant.Corrupt},
+		"none":           {func(t *testing.T, dir string) { must(t, os.RemoveAll(dir)) }, honeyant.NotExist},
+		"no certificate": {func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, "node.crt"))) }, honeyant.NotExist},
+		"no key":         {func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, "node.key"))) }, honeyant.Corrupt},
+		"no authority":   {func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, "ca.crt"))) }, honeyant.Corrupt},
+		"rubbish": {func(t *testing.T, dir string) {
+			must(t, os.WriteFile(filepath.Join(dir, "ca.crt"), []byte("x"), 0o600))
+		}, honeyant.Corrupt},
 		"another's key":   {func(t *testing.T, dir string) { swap(t, dir, fresh(t), "node.key") }, honeyant.Corrupt},
 		"another's CA":    {func(t *testing.T, dir string) { swap(t, dir, fresh(t), "ca.crt") }, honeyant.Corrupt},
 		"a CA as a node":  {func(t *testing.T, dir string) { swapAs(t, dir, dir, "ca.crt", "node.crt") }, honeyant.Corrupt},
