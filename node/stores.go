@@ -1,0 +1,107 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/chunk"
+	"github.com/honeyant/honeyant/cluster"
+	"github.com/honeyant/honeyant/config"
+	"github.com/honeyant/honeyant/disk"
+	"github.com/honeyant/honeyant/replica"
+)
+
+// stores are the chunk stores of this node. A store gets its ID from the cluster, by the key
+// in its directory; until then it serves nothing. Safe for concurrent use.
+type stores struct {
+	log  *slog.Logger
+	open []*chunk.Store // in the order of the configuration
+
+	mu   sync.Mutex // guards byID
+	byID map[honeyant.StoreID]*chunk.Store
+}
+
+// openStores opens all configured stores; none stays open if one fails.
+func openStores(cfg *config.Config, log *slog.Logger) (*stores, error) {
+	s := &stores{log: log, byID: map[honeyant.StoreID]*chunk.Store{}}
+	for _, c := range cfg.Stores {
+		fs, err := disk.OpenDir(c.Path)
+		if err != nil {
+			return nil, errors.Join(err, s.close())
+		}
+		store, err := chunk.Open(fs, chunk.Options{Capacity: int64(c.Capacity), Log: log, OnFailing: func(err error) {
+			log.Error("a store had an I/O error; it takes no more data and is emptied onto others", "path", c.Path, "error", err)
+		}})
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("store %s: %w", c.Path, err), s.close())
+		}
+		s.open = append(s.open, store)
+	}
+	return s, nil
+}
+
+// register learns the stores' IDs from the cluster; it waits for a leader until ctx ends.
+func (s *stores) register(ctx context.Context, a *cluster.Agent) error {
+	for _, store := range s.open {
+		id, err := a.RegisterStore(ctx, store.Key(), store.Usage().Capacity)
+		if err != nil {
+			return err
+		}
+		s.mu.Lock()
+		s.byID[id] = store
+		s.mu.Unlock()
+		s.log.Info("store serves", "store", id, "chunks", store.Usage().Chunks)
+	}
+	return nil
+}
+
+// Store implements replica.Local.
+func (s *stores) Store(id honeyant.StoreID) (replica.ChunkStore, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	store, ok := s.byID[id]
+	return store, ok
+}
+
+// raise makes all stores refuse commands of older incarnations (rule 4).
+func (s *stores) raise(incarnation uint32) error {
+	var faults []error
+	for _, store := range s.open {
+		if store.Incarnation() < incarnation {
+			faults = append(faults, store.RaiseIncarnation(incarnation))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// usage is what the heartbeats carry.
+func (s *stores) usage() []cluster.StoreUsage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []cluster.StoreUsage
+	for id, store := range s.byID {
+		u := store.Usage()
+		list = append(list, cluster.StoreUsage{ID: id, Capacity: u.Capacity, Used: u.Used, Available: u.Available, Failing: u.Failing})
+	}
+	return list
+}
+
+// memory is how many bytes the indexes hold.
+func (s *stores) memory() (bytes int64) {
+	for _, store := range s.open {
+		bytes += store.Usage().MemoryBytes
+	}
+	return bytes
+}
+
+func (s *stores) close() error {
+	var faults []error
+	for _, store := range s.open {
+		faults = append(faults, store.Close())
+	}
+	return errors.Join(faults...)
+}
