@@ -103,8 +103,7 @@ func (t *Tx) killPriv(v honeyant.VolumeID, i *Inode) {
 		i.Attr.Mode &^= honeyant.ModeSetgid
 	}
 	if i.Marks&markCaps != 0 {
-		t.del(xattrKey(v, i.Attr.Ino, xattrCaps))
-		i.Marks &^= markCaps
+		t.removeXattr(v, i, xattrCaps)
 	}
 }
 

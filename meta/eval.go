@@ -1,0 +1,9 @@
+package meta
+
+import "github.com/honeyant/honeyant/kv"
+
+// Eval carries out op over base without a leader and returns the reply and the changes, which
+// the caller applies or not. It is for tests, benchmarks and offline tools.
+func Eval(base kv.Reader, env Env, op Op) (Reply, *kv.Batch, error) {
+	return evaluate(newTx(base, env), op)
+}
