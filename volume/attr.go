@@ -2,6 +2,8 @@ package volume
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/meta"
@@ -10,16 +12,72 @@ import (
 // GetAttr tells the committed attributes, merged with size and mtime of this volume's own bytes
 // that are not committed yet.
 func (v *Volume) GetAttr(ctx context.Context, ino honeyant.Ino) (honeyant.Attr, error) {
+	in := v.peek(ino)
+	sent := time.Now()
+	if in != nil {
+		defer in.release()
+	}
 	r, err := ask(ctx, v, "volume.GetAttr", &meta.GetAttr{Volume: v.o.Volume, Ino: ino})
 	if err != nil {
 		return honeyant.Attr{}, err
 	}
-	return v.seen(r.Attr), nil
+	if in == nil {
+		return v.seen(r.Attr), nil // it may have been opened meanwhile
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.learn(r.Attr, sent)
+	return in.merged(in.newest(r.Attr)), nil
 }
 
-// SetAttr changes attributes; see meta.SetAttr, whose Volume is filled in here. A change of size
-// or times commits this volume's own dirty bytes of the file first (bytes past a smaller size are
-// dropped instead), so that no later flush undoes it.
+// newest is a, or what is known if that is newer: own bytes may have been committed while the
+// answer was on its way. in.mu is held.
+func (in *inode) newest(a honeyant.Attr) honeyant.Attr {
+	if in.known && in.attr.Version > a.Version {
+		return in.attr
+	}
+	return a
+}
+
+// SetAttr changes attributes; see meta.SetAttr, whose Volume is filled in here. This volume's own
+// dirty bytes of the file are committed first (bytes past a smaller size are dropped instead), so
+// that no later flush undoes the change.
 func (v *Volume) SetAttr(ctx context.Context, op *meta.SetAttr) (honeyant.Attr, error) {
-	return honeyant.Attr{}, honeyant.E("volume.SetAttr", honeyant.Unsupported, "", nil)
+	const name = "volume.SetAttr"
+	with := *op
+	with.Volume = v.o.Volume
+	if with.Valid&meta.SetSize != 0 && with.Size > honeyant.MaxFileSize {
+		return honeyant.Attr{}, honeyant.E(name, honeyant.TooLarge, fmt.Sprintf("inode %d", op.Ino), nil)
+	}
+	in := v.hold(op.Ino)
+	defer in.release()
+	if err := in.enter(ctx); err != nil {
+		return honeyant.Attr{}, v.fault(ctx, name, in.object(), err)
+	}
+	defer in.write.give()
+	if with.Valid&meta.SetSize != 0 {
+		in.mu.Lock()
+		in.trim(int64(with.Size))
+		in.mu.Unlock()
+	}
+	if err := in.flush(ctx); err != nil {
+		return honeyant.Attr{}, v.fault(ctx, name, in.object(), err)
+	}
+	sent := time.Now()
+	r, err := ask(ctx, v, name, &with)
+	if err != nil {
+		return honeyant.Attr{}, err
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.learn(r.Attr, sent)
+	return in.merged(in.newest(r.Attr)), nil
+}
+
+// trim drops dirty bytes at or past size, which is about to be cut. in.mu is held.
+func (in *inode) trim(size int64) {
+	var gone int64
+	in.dirty, gone = in.dirty.cut(size, in.v.pool.put)
+	in.dirtyBytes -= gone
+	in.v.stats.dirty.Add(-gone)
 }

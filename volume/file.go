@@ -2,28 +2,164 @@ package volume
 
 import (
 	"context"
+	"fmt"
+	"sync"
+	"time"
 
 	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/meta"
 )
 
 // File is an open file description. Safe for concurrent use.
 type File struct {
-	v  *Volume
-	in *inode
-	f  OpenFlags
+	v     *Volume
+	in    *inode
+	f     OpenFlags
+	ahead readAhead
+	told  int // how many of the inode's lost flushes this File has told; guarded by inode.mu
+
+	mu     sync.Mutex // guards closed
+	closed bool
 }
 
 // Open opens a regular file: what was closed or fsynced anywhere before is seen from now on. The
 // File must be released, whatever happens.
 func (v *Volume) Open(ctx context.Context, ino honeyant.Ino, f OpenFlags) (*File, error) {
-	return nil, honeyant.E("volume.Open", honeyant.Unsupported, "", nil)
+	in := v.hold(ino)
+	file := in.newFile(f)
+	if err := in.register(ctx); err != nil {
+		file.giveBack(ctx)
+		return nil, err
+	}
+	in.mu.Lock()
+	kind := in.attr.Mode & honeyant.ModeType
+	in.mu.Unlock()
+	var err error
+	switch {
+	case kind == honeyant.ModeDir:
+		err = honeyant.E("volume.Open", honeyant.IsDir, file.object(), nil)
+	case kind != honeyant.ModeFile:
+		err = honeyant.E("volume.Open", honeyant.Invalid, file.object(), fmt.Errorf("not a regular file"))
+	case f.Truncate:
+		_, err = v.SetAttr(ctx, &meta.SetAttr{Ino: ino, Valid: meta.SetSize})
+	}
+	if err != nil {
+		file.giveBack(ctx)
+		return nil, err
+	}
+	return file, nil
 }
 
 // Create makes a regular file and opens it, in one atomic step. If the name exists it is Exist
 // when exclusive, otherwise the existing file is opened.
 func (v *Volume) Create(ctx context.Context, n NewNode, f OpenFlags, exclusive bool) (honeyant.Attr, *File, error) {
-	return honeyant.Attr{}, nil, honeyant.E("volume.Create", honeyant.Unsupported, "", nil)
+	n.Mode = n.Mode&^honeyant.ModeType | honeyant.ModeFile
+	sent, s := time.Now(), v.link.current()
+	r, err := ask(ctx, v, "volume.Create", v.makeOp(n, exclusive, true))
+	if err != nil {
+		return honeyant.Attr{}, nil, err
+	}
+	in := v.hold(r.Attr.Ino)
+	file := in.newFile(f)
+	if r.Existed {
+		return file.created(ctx, r.Attr)
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.learn(r.Attr, sent)
+	in.registered, in.parent = s, n.Parent
+	return r.Attr, file, nil
 }
+
+// created ends a Create that found the file there.
+func (f *File) created(ctx context.Context, a honeyant.Attr) (honeyant.Attr, *File, error) {
+	err := f.in.register(ctx)
+	if err == nil && f.f.Truncate {
+		a, err = f.v.SetAttr(ctx, &meta.SetAttr{Ino: f.in.ino, Valid: meta.SetSize})
+	}
+	if err != nil {
+		f.giveBack(ctx)
+		return honeyant.Attr{}, nil, err
+	}
+	f.in.mu.Lock()
+	defer f.in.mu.Unlock()
+	return f.in.merged(a), f, nil
+}
+
+// newFile makes a File; it takes over the caller's hold on the inode.
+func (in *inode) newFile(f OpenFlags) *File {
+	in.v.mu.Lock()
+	in.opens++
+	in.v.mu.Unlock()
+	in.v.stats.openings.Add(1)
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return &File{v: in.v, in: in, f: f, told: in.errs}
+}
+
+// register tells the leader that the inode is open here, unless it knows, and refreshes what is
+// remembered of it.
+func (in *inode) register(ctx context.Context) error {
+	v := in.v
+	ctx, cancel := v.within(ctx)
+	defer cancel()
+	if err := in.reg.take(ctx); err != nil {
+		return v.fault(ctx, "volume.Open", in.object(), err)
+	}
+	defer in.reg.give()
+	in.mu.Lock()
+	registered := in.registered
+	in.mu.Unlock()
+	if registered != nil && registered == v.link.current() {
+		_, err := in.fetch(ctx, "volume.Open", 0, openExtents)
+		return err
+	}
+	return in.sendOpen(ctx)
+}
+
+const openExtents = 64
+
+// sendOpen registers the inode at the leader. in.reg is held.
+func (in *inode) sendOpen(ctx context.Context) error {
+	v := in.v
+	s, err := v.link.live(ctx)
+	if err != nil {
+		return v.fault(ctx, "volume.Open", in.object(), err)
+	}
+	sent := time.Now()
+	r, err := ask(ctx, v, "volume.Open", &meta.Open{Volume: v.o.Volume, Ino: in.ino, Limit: openExtents})
+	if err != nil {
+		return err
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.registered = s
+	in.learn(r.Attr, sent)
+	if r.Attr.Version == in.attr.Version {
+		in.ext.add(0, int64(r.Until), r.Extents, r.Chunks)
+	}
+	return nil
+}
+
+// reregister registers an open inode under a new session.
+func (in *inode) reregister(ctx context.Context, s *session) error {
+	ctx, cancel := in.v.within(ctx)
+	defer cancel()
+	if err := in.reg.take(ctx); err != nil {
+		return in.v.fault(ctx, "volume.Reset", in.object(), err)
+	}
+	defer in.reg.give()
+	in.mu.Lock()
+	done := in.registered == nil || in.registered == s
+	in.mu.Unlock()
+	if done {
+		return nil
+	}
+	return in.sendOpen(ctx)
+}
+
+func (in *inode) object() string { return fmt.Sprintf("inode %d", in.ino) }
+func (f *File) object() string   { return f.in.object() }
 
 // Ino is the inode number.
 func (f *File) Ino() honeyant.Ino { return f.in.ino }
@@ -31,34 +167,101 @@ func (f *File) Ino() honeyant.Ino { return f.in.ino }
 // Flags are those it was opened with.
 func (f *File) Flags() OpenFlags { return f.f }
 
-// ReadAt reads up to len(p) bytes at off; fewer only at the end of the file, where it returns 0
-// and no error (not io.EOF).
-func (f *File) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
-	return 0, honeyant.E("volume.Read", honeyant.Unsupported, "", nil)
-}
-
-// WriteAt writes p at off, or at the end in append mode. It returns when the bytes are in the
-// volume's buffer (committed with Sync or Append). p is not kept. If an earlier write of this file
-// was lost, that error is returned, once per File.
-func (f *File) WriteAt(ctx context.Context, p []byte, off int64, w WriteFlags) (int, error) {
-	return 0, honeyant.E("volume.Write", honeyant.Unsupported, "", nil)
+// report tells the last lost flush, once per File.
+func (f *File) report() error {
+	f.in.mu.Lock()
+	defer f.in.mu.Unlock()
+	if f.told == f.in.errs {
+		return nil
+	}
+	f.told = f.in.errs
+	return f.in.err
 }
 
 // Flush is close(2) of one descriptor: it commits what the file has dirty, reports a lost write
 // if this File has not told yet, and gives back lockOwner's POSIX locks (0: none). Free of
 // requests if there is nothing to do.
 func (f *File) Flush(ctx context.Context, lockOwner uint64) error {
-	return honeyant.E("volume.Flush", honeyant.Unsupported, "", nil)
+	err := f.in.flush(ctx)
+	if err != nil {
+		err = f.v.fault(ctx, "volume.Flush", f.object(), err)
+	}
+	if lockOwner != 0 && f.in.locked() {
+		if e := f.v.unlock(ctx, "volume.Flush", f.in, wholeFile(meta.LockPosix, lockOwner)); err == nil {
+			err = e
+		}
+	}
+	if told := f.report(); told != nil {
+		return told
+	}
+	return err
 }
 
 // Fsync commits what the file has dirty: on return data and attributes are on stable storage.
 // dataOnly (fdatasync) is the same at present.
 func (f *File) Fsync(ctx context.Context, dataOnly bool) error {
-	return honeyant.E("volume.Fsync", honeyant.Unsupported, "", nil)
+	if err := f.in.flush(ctx); err != nil {
+		return f.v.fault(ctx, "volume.Fsync", f.object(), err)
+	}
+	return f.report()
 }
 
 // Release ends the File, after its last Flush. flockOwner's flock locks (0: none) are given back.
 // What is still dirty is committed first; errors are returned, but the File is gone all the same.
 func (f *File) Release(ctx context.Context, flockOwner uint64) error {
-	return honeyant.E("volume.Release", honeyant.Unsupported, "", nil)
+	f.mu.Lock()
+	closed := f.closed
+	f.closed = true
+	f.mu.Unlock()
+	if closed {
+		return honeyant.E("volume.Release", honeyant.BadHandle, f.object(), nil)
+	}
+	ctx = context.WithoutCancel(ctx)
+	err := f.in.flush(ctx)
+	if flockOwner != 0 && f.in.locked() {
+		if e := f.v.unlock(ctx, "volume.Release", f.in, wholeFile(meta.LockFlock, flockOwner)); err == nil {
+			err = e
+		}
+	}
+	if told := f.report(); told != nil {
+		err = told
+	}
+	if e := f.giveBack(ctx); err == nil {
+		err = e
+	}
+	return err
+}
+
+// giveBack takes the registration back if this is the last File, and lets the inode go.
+func (f *File) giveBack(ctx context.Context) error {
+	in, v := f.in, f.v
+	v.stats.openings.Add(-1)
+	defer in.release()
+	v.mu.Lock()
+	in.opens--
+	last := in.opens == 0
+	v.mu.Unlock()
+	if !last {
+		return nil
+	}
+	ctx, cancel := v.within(context.WithoutCancel(ctx))
+	defer cancel()
+	if err := in.reg.take(ctx); err != nil {
+		return v.fault(ctx, "volume.Release", in.object(), err)
+	}
+	defer in.reg.give()
+	v.mu.Lock()
+	last = in.opens == 0
+	v.mu.Unlock()
+	in.mu.Lock()
+	s := in.registered
+	if last {
+		in.registered = nil
+	}
+	in.mu.Unlock()
+	if !last || s == nil || s != v.link.current() {
+		return nil
+	}
+	_, err := ask(ctx, v, "volume.Release", &meta.Release{Volume: v.o.Volume, Ino: in.ino})
+	return err
 }

@@ -2,24 +2,106 @@ package volume
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/meta"
 )
 
-// Allocate is fallocate(2) with its mode bits (Falloc...). Space is not set aside. Collapse and
-// insert are Unsupported.
+// Allocate is fallocate(2) with its mode bits (Falloc...). Space is not set aside. Collapse,
+// insert and unshare are Unsupported.
 func (f *File) Allocate(ctx context.Context, mode uint32, off, length int64) error {
-	return honeyant.E("volume.Allocate", honeyant.Unsupported, "", nil)
+	const name = "volume.Allocate"
+	in, v := f.in, f.v
+	keep := mode&FallocKeepSize != 0
+	var op meta.Request[*meta.AttrReply]
+	switch {
+	case !f.f.Write:
+		return honeyant.E(name, honeyant.BadHandle, f.object(), nil)
+	case off < 0 || length <= 0:
+		return honeyant.E(name, honeyant.Invalid, f.object(), fmt.Errorf("range %d+%d", off, length))
+	case off > honeyant.MaxFileSize-length:
+		return honeyant.E(name, honeyant.TooLarge, f.object(), nil)
+	case mode&^FallocKeepSize == 0:
+		op = &meta.Allocate{Volume: v.o.Volume, Ino: in.ino, Offset: uint64(off), Length: uint64(length), KeepSize: keep}
+	case mode == FallocPunchHole|FallocKeepSize, mode&^FallocKeepSize == FallocZeroRange:
+		op = &meta.Punch{Volume: v.o.Volume, Ino: in.ino, Offset: uint64(off), Length: uint64(length), KeepSize: keep}
+	default:
+		return honeyant.E(name, honeyant.Unsupported, f.object(), fmt.Errorf("mode %#x", mode))
+	}
+	if mode&^FallocKeepSize == 0 && !v.hasRoom(in, int(min(length, 1<<40))) {
+		return honeyant.E(name, honeyant.NoSpace, f.object(), nil)
+	}
+	if err := in.enter(ctx); err != nil {
+		return v.fault(ctx, name, f.object(), err)
+	}
+	defer in.write.give()
+	if err := in.flush(ctx); err != nil {
+		return v.fault(ctx, name, f.object(), err)
+	}
+	sent := time.Now()
+	r, err := ask(ctx, v, name, op)
+	if err != nil {
+		return err
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.learn(r.Attr, sent)
+	return nil
 }
 
 // Seek finds the next data (or hole) at or after off, as lseek(2) with SEEK_DATA (SEEK_HOLE).
 // NoDevice at or past the end.
 func (f *File) Seek(ctx context.Context, off int64, hole bool) (int64, error) {
-	return 0, honeyant.E("volume.Seek", honeyant.Unsupported, "", nil)
+	const name = "volume.Seek"
+	if off < 0 {
+		return 0, honeyant.E(name, honeyant.NoDevice, f.object(), nil)
+	}
+	if err := f.in.flush(ctx); err != nil {
+		return 0, f.v.fault(ctx, name, f.object(), err)
+	}
+	r, err := ask(ctx, f.v, name, &meta.Seek{Volume: f.v.o.Volume, Ino: f.in.ino, Offset: uint64(off), Hole: hole})
+	if err != nil {
+		return 0, err
+	}
+	return int64(r.Offset), nil
 }
 
 // CopyRange copies by sharing extents (copy_file_range) and tells how many bytes, which may be
-// fewer than length: at the end of f, or because one step was long enough.
+// fewer than length: at the end of f, or because one step was long enough. Overlapping ranges of
+// one file are Invalid.
 func (f *File) CopyRange(ctx context.Context, off int64, dst *File, dstOff, length int64) (int64, error) {
-	return 0, honeyant.E("volume.CopyRange", honeyant.Unsupported, "", nil)
+	const name = "volume.CopyRange"
+	v, to := f.v, dst.in
+	switch {
+	case !f.f.Read || !dst.f.Write || dst.f.Append:
+		return 0, honeyant.E(name, honeyant.BadHandle, f.object(), nil)
+	case dst.v != v:
+		return 0, honeyant.E(name, honeyant.CrossDevice, f.object(), nil)
+	case off < 0 || dstOff < 0 || length < 0 || f.in == to && off < dstOff+length && dstOff < off+length:
+		return 0, honeyant.E(name, honeyant.Invalid, f.object(), nil)
+	case dstOff > honeyant.MaxFileSize-length || off > honeyant.MaxFileSize-length:
+		return 0, honeyant.E(name, honeyant.TooLarge, f.object(), nil)
+	}
+	if err := to.enter(ctx); err != nil {
+		return 0, v.fault(ctx, name, dst.object(), err)
+	}
+	defer to.write.give()
+	for _, in := range []*inode{f.in, to} {
+		if err := in.flush(ctx); err != nil {
+			return 0, v.fault(ctx, name, in.object(), err)
+		}
+	}
+	sent := time.Now()
+	r, err := ask(ctx, v, name, &meta.Clone{
+		Volume: v.o.Volume, Src: f.in.ino, SrcOffset: uint64(off), Dst: to.ino, DstOffset: uint64(dstOff), Length: uint64(length),
+	})
+	if err != nil {
+		return 0, err
+	}
+	to.mu.Lock()
+	defer to.mu.Unlock()
+	to.learn(r.Attr, sent)
+	return int64(r.Copied), nil
 }

@@ -2,6 +2,9 @@ package volume
 
 import (
 	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/meta"
@@ -11,8 +14,44 @@ import (
 // errors are *honeyant.Error: what the leader said, Unavailable when nobody answered in time,
 // Interrupted when the caller's context ended first.
 type Volume struct {
-	o Options
+	o       Options
+	link    *link
+	pool    *pool // written bytes
+	cache   *readCache
+	uploads turn
+	packs   *spare // for packing small runs into one chunk; besides the pool, so that a flight never waits for a writer
+	packMax int
+	room    room
+	flusher flusher
+	stats   counters
+
+	ctx    context.Context // ends when work in the background must
+	cancel context.CancelCauseFunc
+	wg     sync.WaitGroup
+
+	mu       sync.Mutex // guards what follows
+	inodes   map[honeyant.Ino]*inode
+	dirs     int
+	policies map[honeyant.Ino]policyAt
+	closed   bool
 }
+
+// counters are the running figures of Stats.
+type counters struct {
+	dirty, flying                        atomic.Int64
+	written, read, chunksWritten         atomic.Uint64
+	lostWrites, cacheHits, cacheMisses   atomic.Uint64
+	chunksInFlight, readAheads, openings atomic.Int64
+}
+
+const (
+	// maxUploads bounds the chunks on their way at a time.
+	maxUploads = 16
+	// maxPack is the most that small runs are packed into.
+	maxPack = 1 << 20
+)
+
+var errClosed = errors.New("the volume is closed")
 
 // New starts a volume over a live session. Close it.
 func New(o Options) (*Volume, error) {
@@ -20,42 +59,130 @@ func New(o Options) (*Volume, error) {
 		return nil, err
 	}
 	o.setDefaults()
-	return &Volume{o: o}, nil
+	v := &Volume{
+		o: o, link: newLink(o.Meta), pool: newPool(o.WriteMemory), cache: newReadCache(o.ReadMemory), uploads: newTurn(maxUploads),
+		packMax: int(min(maxPack, classSize(fitClass(o.WriteMemory/8)))),
+		inodes:  map[honeyant.Ino]*inode{}, policies: map[honeyant.Ino]policyAt{},
+	}
+	v.packs = newSpare(1, v.packMax)
+	v.flusher.wake = make(chan struct{}, 1)
+	v.ctx, v.cancel = context.WithCancelCause(context.Background())
+	v.start(v.flushOld)
+	return v, nil
+}
+
+// start runs fn in a goroutine that Close waits for; false if the volume is closed.
+func (v *Volume) start(fn func()) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.closed {
+		return false
+	}
+	v.wg.Go(fn)
+	return true
 }
 
 // Close commits everything that is dirty, gives open files back and waits for all work of the
 // volume to end. What can not be committed until ctx ends is lost, which is the error. The session
 // is left to its owner. Harmless twice.
-func (v *Volume) Close(ctx context.Context) error { return nil }
+func (v *Volume) Close(ctx context.Context) error {
+	err := v.Sync(ctx)
+	if err == nil {
+		v.deregisterAll(ctx)
+	}
+	v.mu.Lock()
+	again := v.closed
+	v.closed = true
+	v.mu.Unlock()
+	v.cancel(errClosed)
+	v.wg.Wait()
+	if again {
+		return nil
+	}
+	return err
+}
 
-// Sync commits everything that is dirty (syncfs).
-func (v *Volume) Sync(ctx context.Context) error { return nil }
+// Sync commits everything that is dirty (syncfs). An inode whose bytes are lost is the error, and
+// its Files tell it as well.
+func (v *Volume) Sync(ctx context.Context) error {
+	var last []*flight
+	for _, in := range v.allInodes() {
+		in.mu.Lock()
+		if f := in.freeze(); f != nil {
+			last = append(last, f)
+		}
+		in.mu.Unlock()
+	}
+	var first error
+	for _, f := range last {
+		select {
+		case <-f.done:
+			if f.err != nil && first == nil {
+				first = f.err
+			}
+		case <-ctx.Done():
+			return v.fault(ctx, "volume.Sync", "", context.Cause(ctx))
+		}
+	}
+	return first
+}
+
+// deregisterAll takes the registrations of open files back, for an orderly end.
+func (v *Volume) deregisterAll(ctx context.Context) {
+	for _, in := range v.allInodes() {
+		in.mu.Lock()
+		registered := in.registered == v.link.current()
+		in.registered = nil
+		in.mu.Unlock()
+		if !registered {
+			continue
+		}
+		if _, err := ask(ctx, v, "volume.Close", &meta.Release{Volume: v.o.Volume, Ino: in.ino}); err != nil {
+			return // the session's end gives them back, too
+		}
+	}
+}
 
 // Reset goes on with a new session after the old one died: open files are registered again, locks
 // are lost, and what the old session had not committed is EIO on each descriptor concerned.
-func (v *Volume) Reset(ctx context.Context, m Meta) error { return nil }
+func (v *Volume) Reset(ctx context.Context, m Meta) error {
+	v.fence(v.link.current())
+	s := v.link.replace(m)
+	var first error
+	for _, in := range v.allInodes() {
+		if err := in.reregister(ctx, s); err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
 
 // Opens lists the inodes that the session has registered as open, for re-assertion at a new leader (rule 22).
-func (v *Volume) Opens() []honeyant.Ino { return nil }
+func (v *Volume) Opens() []honeyant.Ino {
+	var open []honeyant.Ino
+	s := v.link.current()
+	for _, in := range v.allInodes() {
+		in.mu.Lock()
+		if in.registered == s {
+			open = append(open, in.ino)
+		}
+		in.mu.Unlock()
+	}
+	return open
+}
 
 // Stats tells figures of the moment.
-func (v *Volume) Stats() Stats { return Stats{} }
-
-// inode is the state of one inode that is open here.
-type inode struct {
-	ino honeyant.Ino
-}
-
-const minPool = 64 << 10
-
-// ask carries op out within the deadline.
-func ask[R meta.Reply](ctx context.Context, v *Volume, name string, op meta.Request[R]) (R, error) {
-	r, err := meta.Do(ctx, v.o.Meta, op)
-	if err != nil {
-		return r, honeyant.E(name, honeyant.Other, "", err)
+func (v *Volume) Stats() Stats {
+	s := v.link.current()
+	v.mu.Lock()
+	inodes, dirs := len(v.inodes), v.dirs
+	v.mu.Unlock()
+	c := &v.stats
+	return Stats{
+		OpenFiles: int(c.openings.Load()), OpenDirs: dirs, Inodes: inodes,
+		DirtyBytes: c.dirty.Load(), FlyingBytes: c.flying.Load(), WriteMemory: v.pool.inUse(), ReadCacheBytes: v.cache.pool.inUse(),
+		ChunksInFlight: int(c.chunksInFlight.Load()), ReadAheads: int(c.readAheads.Load()),
+		BytesWritten: c.written.Load(), BytesRead: c.read.Load(), ChunksWritten: c.chunksWritten.Load(), LostWrites: c.lostWrites.Load(),
+		CacheHits: c.cacheHits.Load(), CacheMisses: c.cacheMisses.Load(), Session: s.meta.ID(), Fenced: s.dead.Load(),
 	}
-	return r, nil
 }
-
-// seen takes in attributes just heard from the leader and answers them merged with own dirty bytes.
-func (v *Volume) seen(a honeyant.Attr) honeyant.Attr { return a }

@@ -1,0 +1,394 @@
+package volume
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/meta"
+)
+
+// flight is dirty bytes on their way. Once frozen its runs never change.
+type flight struct {
+	in       *inode
+	session  *session
+	runs     runs
+	bytes    int64
+	killPriv bool
+	began    time.Time
+
+	// Written by the uploads, read when uploaded is set; guarded by in.mu from then on.
+	chunks   []honeyant.ChunkRef
+	extents  []honeyant.Extent // ascending
+	uploaded bool
+	sent     bool          // a commit was asked for: its outcome may be unknown
+	told     bool          // err is in inode.err already
+	err      error         // why it was lost
+	done     chan struct{} // closed when it is committed or lost
+}
+
+// freeze sends all that is dirty on its way and returns the last flight that is under way, nil if
+// none. in.mu is held.
+func (in *inode) freeze() *flight {
+	if len(in.dirty) > 0 {
+		f := &flight{
+			in: in, session: in.v.link.current(), runs: in.dirty, bytes: in.dirtyBytes, killPriv: in.killPriv,
+			began: time.Now(), done: make(chan struct{}),
+		}
+		in.v.stats.dirty.Add(-f.bytes)
+		in.v.stats.flying.Add(f.bytes)
+		in.dirty, in.dirtyBytes, in.killPriv = nil, 0, false
+		in.flights = append(in.flights, f)
+		in.keep()
+		if !in.v.start(f.fly) {
+			f.uploaded = true
+			in.fail(honeyant.E("volume.Flush", honeyant.Unavailable, "", errClosed))
+			in.release()
+		}
+	}
+	if len(in.flights) == 0 {
+		return nil
+	}
+	return in.flights[len(in.flights)-1]
+}
+
+// flush commits what is dirty at the time of the call. A lost flight is not its error: that is
+// told by File.report, once per File.
+func (in *inode) flush(ctx context.Context) error {
+	in.mu.Lock()
+	f := in.freeze()
+	in.mu.Unlock()
+	if f == nil {
+		return nil
+	}
+	select {
+	case <-f.done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// fly uploads the flight's chunks, several at a time, then commits it when its turn comes.
+func (f *flight) fly() {
+	in := f.in
+	defer in.release()
+	ctx, cancel := context.WithTimeoutCause(in.v.ctx, in.v.o.Deadline, errDeadline)
+	defer cancel()
+	err := f.upload(ctx)
+	in.mu.Lock()
+	f.uploaded = true
+	if f.err == nil && err != nil {
+		f.err = in.v.fault(ctx, "volume.Flush", fmt.Sprintf("inode %d", in.ino), err)
+	}
+	in.mu.Unlock()
+	in.commitReady()
+}
+
+// load is what one chunk is made of: one run as it is, or several packed.
+type load struct {
+	from, to int // indexes of the first and the last run
+	bytes    int
+}
+
+// loads divides the flight into chunks: large runs go as they are, small ones are packed.
+func (f *flight) loads(packMax int) []load {
+	var all []load
+	for i, r := range f.runs {
+		if n := len(all); n > 0 && !f.alone(i, packMax) && !f.alone(all[n-1].to, packMax) && all[n-1].bytes+r.n <= packMax {
+			all[n-1].to, all[n-1].bytes = i, all[n-1].bytes+r.n
+			continue
+		}
+		all = append(all, load{from: i, to: i, bytes: r.n})
+	}
+	return all
+}
+
+// alone tells that run i is a chunk of its own.
+func (f *flight) alone(i, packMax int) bool { return f.runs[i].n > packMax/2 }
+
+// inline tells that the flight needs no chunk.
+func (f *flight) inline() bool { return f.runs.end() <= honeyant.InlineLimit }
+
+// upload puts the bytes into stores and fills in chunks and extents.
+func (f *flight) upload(ctx context.Context) error {
+	if f.inline() {
+		for _, r := range f.runs {
+			f.extents = append(f.extents, honeyant.Extent{Offset: uint64(r.off), Length: uint32(r.n), Inline: bytes.Clone(r.bytes())})
+		}
+		return nil
+	}
+	v := f.in.v
+	loads := f.loads(v.packMax)
+	f.chunks = make([]honeyant.ChunkRef, len(loads))
+	extents := make([][]honeyant.Extent, len(loads))
+	errs := make([]error, len(loads))
+	var wg sync.WaitGroup
+	for i := range loads {
+		put := func() { f.chunks[i], extents[i], errs[i] = f.put(ctx, loads[i]) }
+		if i == len(loads)-1 {
+			put() // the last one, mostly the only one, needs no goroutine
+			break
+		}
+		wg.Go(put)
+	}
+	wg.Wait()
+	for i, err := range errs {
+		if err != nil {
+			return err
+		}
+		f.extents = append(f.extents, extents[i]...)
+	}
+	return nil
+}
+
+// put makes one chunk of a load.
+func (f *flight) put(ctx context.Context, l load) (honeyant.ChunkRef, []honeyant.Extent, error) {
+	v := f.in.v
+	if err := v.uploads.take(ctx); err != nil {
+		return honeyant.ChunkRef{}, nil, err
+	}
+	defer v.uploads.give()
+	id := f.session.newChunk()
+	data := f.runs[l.from].bytes()
+	if l.to > l.from {
+		pack, err := v.packs.take(ctx)
+		if err != nil {
+			f.session.settle(id)
+			return honeyant.ChunkRef{}, nil, err
+		}
+		defer v.packs.give(pack)
+		data = pack[:0]
+	}
+	var extents []honeyant.Extent
+	at := 0
+	for _, r := range f.runs[l.from : l.to+1] {
+		if l.to > l.from {
+			data = append(data, r.bytes()...)
+		}
+		if n := len(extents); n > 0 && extents[n-1].End() == uint64(r.off) {
+			extents[n-1].Length += uint32(r.n)
+		} else {
+			extents = append(extents, honeyant.Extent{Offset: uint64(r.off), Length: uint32(r.n), Chunk: id, ChunkOffset: uint32(at)})
+		}
+		at += r.n
+	}
+	ref, err := v.store(ctx, f.in, id, data)
+	if err != nil {
+		f.session.settle(id)
+	}
+	return ref, extents, err
+}
+
+// commitReady commits flights from the front for as long as they are uploaded. Only one goroutine
+// does so at a time.
+func (in *inode) commitReady() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.committing {
+		return
+	}
+	in.committing = true
+	for len(in.flights) > 0 && in.flights[0].uploaded {
+		if first := in.flights[0]; first.err != nil {
+			if !first.told {
+				in.fail(first.err)
+			} else {
+				in.land(1)
+			}
+			continue
+		}
+		n := in.together()
+		batch := append([]*flight(nil), in.flights[:n]...)
+		for _, f := range batch {
+			f.sent = true
+		}
+		in.mu.Unlock()
+		sent := time.Now()
+		reply, extents, chunks, err := commitFlights(batch)
+		in.mu.Lock()
+		if err != nil {
+			in.fail(err)
+			continue
+		}
+		in.committed(n, reply, sent, extents, chunks)
+	}
+	in.committing = false
+}
+
+// together is how many flights from the front can be committed in one operation: uploaded, of one
+// session, ascending without overlap, and not too many. in.mu is held.
+func (in *inode) together() int {
+	n, extents, chunks := 0, 0, 0
+	for _, f := range in.flights {
+		if !f.uploaded || f.err != nil || n > 0 && (f.session != in.flights[0].session || f.runs[0].off < in.flights[n-1].runs.end()) {
+			break
+		}
+		extents, chunks = extents+len(f.extents), chunks+len(f.chunks)
+		if n > 0 && (extents > maxCommitExtents || chunks > maxCommitChunks) {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+const (
+	maxCommitExtents = 1024
+	maxCommitChunks  = 64
+	// maxRuns bounds the dirty runs of an inode, and so the extents of a flight.
+	maxRuns = 1024
+)
+
+// committed takes the first n flights off. in.mu is held.
+func (in *inode) committed(n int, reply *meta.CommitReply, sent time.Time, extents []honeyant.Extent, chunks []honeyant.ChunkRef) {
+	// If nobody else changed the file in between, what is remembered stays right with the new extents put in.
+	if in.known && reply.Attr.Version == in.attr.Version+1 {
+		in.ext.patch(extents, chunks)
+		in.attr.Version++
+	}
+	in.learn(reply.Attr, sent)
+	for _, f := range in.flights[:n] {
+		in.v.stats.written.Add(uint64(f.bytes))
+		in.v.stats.chunksWritten.Add(uint64(len(f.chunks)))
+	}
+	in.land(n)
+}
+
+// land gives back the buffers of the first n flights and wakes who waits for them. in.mu is held.
+func (in *inode) land(n int) {
+	for _, f := range in.flights[:n] {
+		for _, c := range f.chunks {
+			if !f.sent || !unsure(f.err) { // else its counters stay pending (V7)
+				f.session.settle(c.ID)
+			}
+		}
+		in.v.stats.flying.Add(-f.bytes)
+		for _, r := range f.runs {
+			in.v.pool.put(r.buf)
+		}
+		close(f.done)
+	}
+	rest := copy(in.flights, in.flights[n:])
+	clear(in.flights[rest:])
+	in.flights = in.flights[:rest]
+}
+
+// fail loses all bytes of the inode that are not committed. Flights still being uploaded stay in
+// line, marked, until their upload ends: they read from their buffers. in.mu is held.
+func (in *inode) fail(err error) {
+	in.v.o.Log.Error("written bytes are lost", "inode", uint64(in.ino), "err", err)
+	in.lost(err)
+	in.drop()
+	for _, f := range in.flights {
+		if f.err == nil {
+			f.err = err
+		}
+		f.told = true
+	}
+	n := 0
+	for n < len(in.flights) && in.flights[n].uploaded {
+		n++
+	}
+	in.land(n)
+}
+
+// drop forgets what is dirty. in.mu is held.
+func (in *inode) drop() {
+	in.trim(0)
+	in.killPriv = false
+}
+
+// abandon loses what session s had not committed.
+func (in *inode) abandon(s *session, err error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.locks > 0 && in.registered == s {
+		in.locks = 0
+		in.lost(err)
+	}
+	if _, any := in.unflushed(); any && !in.committing {
+		in.fail(err)
+	}
+}
+
+// commitFlights makes one commit of flights that follow each other.
+func commitFlights(batch []*flight) (*meta.CommitReply, []honeyant.Extent, []honeyant.ChunkRef, error) {
+	first := batch[0]
+	v := first.in.v
+	extents, chunks, killPriv := first.extents, first.chunks, first.killPriv
+	for _, f := range batch[1:] {
+		extents = append(extents[:len(extents):len(extents)], f.extents...)
+		chunks = append(chunks[:len(chunks):len(chunks)], f.chunks...)
+		killPriv = killPriv || f.killPriv
+	}
+	// A flight that waited long for its turn gets some time all the same.
+	left := max(v.o.Deadline-time.Since(first.began), v.o.Deadline/4)
+	ctx, cancel := context.WithTimeoutCause(v.ctx, left, errDeadline)
+	defer cancel()
+	reply, err := v.commit(ctx, first.session, &meta.Commit{
+		Volume: v.o.Volume, Ino: first.in.ino, Chunks: chunks, Extents: extents, KillPriv: killPriv,
+	})
+	if err != nil {
+		err = v.fault(ctx, "volume.Flush", fmt.Sprintf("inode %d", first.in.ino), err)
+	}
+	return reply, extents, chunks, err
+}
+
+// commit carries a commit out under the session that made its chunks. One that is too large is
+// divided; one that finds no room is tried again for a while.
+func (v *Volume) commit(ctx context.Context, s *session, op *meta.Commit) (*meta.CommitReply, error) {
+	began := time.Now()
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		if s.dead.Load() {
+			return nil, honeyant.Fenced
+		}
+		op.LowWater = s.lowWater()
+		reply, err := meta.Do(ctx, s.meta, op)
+		switch honeyant.KindOf(err) {
+		case honeyant.Fenced:
+			v.fence(s)
+			return nil, err
+		case honeyant.NoSpace:
+			if time.Since(began) >= v.o.SpaceWait {
+				return nil, err
+			}
+		case honeyant.TooLarge:
+			if len(op.Extents) < 2 || op.Append {
+				return nil, err
+			}
+			return v.commitHalves(ctx, s, op)
+		default:
+			return reply, err
+		}
+		if err := pause(ctx, wait); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// commitHalves commits the lower extents, then the upper ones.
+func (v *Volume) commitHalves(ctx context.Context, s *session, op *meta.Commit) (*meta.CommitReply, error) {
+	half := len(op.Extents) / 2
+	var reply *meta.CommitReply
+	for _, extents := range [][]honeyant.Extent{op.Extents[:half], op.Extents[half:]} {
+		piece := *op
+		piece.Extents, piece.Chunks = extents, nil
+		for _, c := range op.Chunks {
+			for i := range extents {
+				if extents[i].Chunk == c.ID {
+					piece.Chunks = append(piece.Chunks, c)
+					break
+				}
+			}
+		}
+		var err error
+		if reply, err = v.commit(ctx, s, &piece); err != nil {
+			return nil, err
+		}
+	}
+	return reply, nil
+}

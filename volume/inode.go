@@ -1,0 +1,179 @@
+package volume
+
+import (
+	"sync"
+	"time"
+
+	"github.com/honeyant/honeyant"
+)
+
+// inode is the state of one inode that is open here, or has bytes on their way.
+type inode struct {
+	v   *Volume
+	ino honeyant.Ino
+
+	write turn // one writer (or truncation, copy, append) at a time; held across I/O
+	reg   turn // one registration or its taking back at a time
+
+	refs  int // calls, Files and flights that use it; guarded by Volume.mu
+	opens int // Files; guarded by Volume.mu
+
+	mu         sync.Mutex // guards what follows
+	attr       honeyant.Attr
+	known      bool      // attr has been heard from the leader
+	checked    time.Time // when the request was sent whose answer confirmed attr
+	ext        extentCache
+	registered *session // under which the leader knows that it is open
+	locks      int      // how often a lock was asked for since the inode was opened
+	policy     policyAt
+	parent     honeyant.Ino // directory it was created in here, for its policy; 0: not known
+
+	dirty      runs
+	dirtyBytes int64
+	dirtySince time.Time
+	lastWrite  honeyant.Time
+	killPriv   bool
+	streamEnd  int64 // where the last full run ended that was sent at once, -1: none
+	flights    []*flight
+	committing bool
+
+	errs int   // how many lost flushes there were
+	err  error // the last one
+}
+
+// hold finds or makes the state and keeps it until release.
+func (v *Volume) hold(ino honeyant.Ino) *inode {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	in := v.inodes[ino]
+	if in == nil {
+		in = &inode{v: v, ino: ino, write: newTurn(1), reg: newTurn(1), streamEnd: -1}
+		v.inodes[ino] = in
+	}
+	in.refs++
+	return in
+}
+
+// peek finds the state if there is one and keeps it until release; nil if there is none.
+func (v *Volume) peek(ino honeyant.Ino) *inode {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	in := v.inodes[ino]
+	if in != nil {
+		in.refs++
+	}
+	return in
+}
+
+// keep takes one more hold.
+func (in *inode) keep() {
+	in.v.mu.Lock()
+	defer in.v.mu.Unlock()
+	in.refs++
+}
+
+// release gives back what hold or peek took.
+func (in *inode) release() {
+	in.v.mu.Lock()
+	defer in.v.mu.Unlock()
+	in.refs--
+	if in.refs == 0 {
+		delete(in.v.inodes, in.ino)
+	}
+}
+
+func (v *Volume) allInodes() []*inode {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	all := make([]*inode, 0, len(v.inodes))
+	for _, in := range v.inodes {
+		all = append(all, in)
+	}
+	return all
+}
+
+// fresh is the one place that decides whether what is remembered of the inode may be used without
+// asking the leader. Without leases that is a short time after an answer; a lease will say so here.
+// in.mu is held.
+func (in *inode) fresh() bool {
+	return in.known && time.Since(in.checked) < in.v.o.FlushInterval
+}
+
+// learn takes in attributes that the leader sent in answer to a request of the moment sent. A
+// newer Version drops the extents. in.mu is held.
+func (in *inode) learn(a honeyant.Attr, sent time.Time) {
+	if in.known && a.Version < in.attr.Version {
+		return // an answer that was overtaken
+	}
+	if !in.known || a.Version > in.attr.Version {
+		in.ext.reset()
+	}
+	in.attr, in.known = a, true
+	if sent.After(in.checked) {
+		in.checked = sent
+	}
+}
+
+// unflushed is the end of the bytes that are not committed. in.mu is held.
+func (in *inode) unflushed() (end uint64, any bool) {
+	end = uint64(in.dirty.end())
+	any = len(in.dirty) > 0
+	for _, f := range in.flights {
+		end = max(end, uint64(f.runs.end()))
+		any = true
+	}
+	return end, any
+}
+
+// busy tells that bytes are dirty or on their way. in.mu is held.
+func (in *inode) busy() bool { return len(in.dirty) > 0 || len(in.flights) > 0 }
+
+// size is the size as this node sees it. in.mu is held.
+func (in *inode) size() int64 {
+	end, _ := in.unflushed()
+	return int64(max(end, in.attr.Size))
+}
+
+// merged is a with the size and time of bytes that are not committed. in.mu is held.
+func (in *inode) merged(a honeyant.Attr) honeyant.Attr {
+	end, any := in.unflushed()
+	if !any {
+		return a
+	}
+	a.Size = max(a.Size, end)
+	later := in.lastWrite
+	if !a.Mtime.Before(later) {
+		later = a.Mtime.AfterBy1()
+	}
+	a.Mtime = later
+	if a.Ctime.Before(later) {
+		a.Ctime = later
+	}
+	pending := in.dirtyBytes
+	for _, f := range in.flights {
+		pending += f.bytes
+	}
+	a.Blocks = min(a.Blocks+uint64(pending+511)/512, max(a.Blocks, (a.Size+511)/512))
+	return a
+}
+
+// seen takes in attributes just heard from the leader and answers them merged with own dirty
+// bytes. The moment of the request is not known here, so they do not confirm what is remembered.
+func (v *Volume) seen(a honeyant.Attr) honeyant.Attr {
+	in := v.peek(a.Ino)
+	if in == nil {
+		return a
+	}
+	defer in.release()
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.learn(a, time.Time{})
+	return in.merged(a)
+}
+
+// lost records that bytes could not be committed; each File tells it once. in.mu is held.
+func (in *inode) lost(err error) {
+	in.errs++
+	in.err = err
+	in.v.stats.lostWrites.Add(1)
+}

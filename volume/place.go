@@ -1,0 +1,175 @@
+package volume
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/meta"
+	"github.com/honeyant/honeyant/placement"
+)
+
+// policyAt is a policy as of some moment. A stale one only misplaces: what metadata then find short
+// or surplus is healed.
+type policyAt struct {
+	policy honeyant.Policy
+	until  time.Time
+}
+
+const (
+	policyTTL   = 5 * time.Second
+	maxPolicies = 4096
+)
+
+// policyOf is the policy for the data of an inode, asked for at most once in policyTTL. Files just
+// created take that of their directory.
+func (v *Volume) policyOf(ctx context.Context, in *inode) (honeyant.Policy, error) {
+	in.mu.Lock()
+	have, parent := in.policy, in.parent
+	in.mu.Unlock()
+	if time.Now().Before(have.until) {
+		return have.policy, nil
+	}
+	at := in.ino
+	if parent != 0 {
+		at = parent
+		v.mu.Lock()
+		have = v.policies[parent]
+		v.mu.Unlock()
+		if time.Now().Before(have.until) {
+			return have.policy, nil
+		}
+	}
+	r, err := meta.Do(ctx, doer{v}, &meta.GetPolicy{Volume: v.o.Volume, Ino: at})
+	if err != nil && parent != 0 && honeyant.KindOf(err) == honeyant.NotExist {
+		r, err = meta.Do(ctx, doer{v}, &meta.GetPolicy{Volume: v.o.Volume, Ino: in.ino}) // the directory is gone
+	}
+	if err != nil {
+		return honeyant.Policy{}, err
+	}
+	have = policyAt{policy: r.Policy, until: time.Now().Add(policyTTL)}
+	in.mu.Lock()
+	in.policy = have
+	in.mu.Unlock()
+	if parent != 0 {
+		v.mu.Lock()
+		if len(v.policies) >= maxPolicies {
+			clear(v.policies)
+		}
+		v.policies[parent] = have
+		v.mu.Unlock()
+	}
+	return r.Policy, nil
+}
+
+// members counts the nodes that are not removed.
+func members(m *honeyant.Map) int {
+	n := 0
+	for _, node := range m.Nodes {
+		if node.State != honeyant.NodeRemoved {
+			n++
+		}
+	}
+	return n
+}
+
+// store puts one chunk into as many stores as the policy wants, and tries again until ctx ends
+// while fewer than its least number hold it. NoSpace is tried for Options.SpaceWait only.
+func (v *Volume) store(ctx context.Context, in *inode, id honeyant.ChunkID, data []byte) (honeyant.ChunkRef, error) {
+	v.stats.chunksInFlight.Add(1)
+	defer v.stats.chunksInFlight.Add(-1)
+	policy, err := v.policyOf(ctx, in)
+	if err != nil {
+		return honeyant.ChunkRef{}, err
+	}
+	began := time.Now()
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		ref, err := v.storeOnce(ctx, policy, id, data)
+		if err == nil {
+			return ref, nil
+		}
+		switch honeyant.KindOf(err) {
+		case honeyant.Invalid, honeyant.Corrupt, honeyant.Exist:
+			return ref, err // another try says the same
+		case honeyant.NoSpace:
+			if time.Since(began) >= v.o.SpaceWait {
+				return ref, err
+			}
+		}
+		if pause(ctx, wait) != nil {
+			return ref, honeyant.E("volume.Flush", honeyant.Unavailable, "chunk "+id.String(), err)
+		}
+	}
+}
+
+func (v *Volume) storeOnce(ctx context.Context, policy honeyant.Policy, id honeyant.ChunkID, data []byte) (honeyant.ChunkRef, error) {
+	m := v.o.Map()
+	if m == nil {
+		return honeyant.ChunkRef{}, honeyant.E("volume.Flush", honeyant.Unavailable, "cluster map", nil)
+	}
+	copies, least := policy.Effective(members(m))
+	o := placement.Options{Local: v.o.Node, Size: int64(len(data))}
+	targets, err := placement.Choose(m, policy, copies, o)
+	if len(targets) < least {
+		if err == nil {
+			err = fmt.Errorf("%d stores have room, %d copies are the least", len(targets), least)
+		}
+		if honeyant.KindOf(err) == honeyant.Other {
+			err = honeyant.E("volume.Flush", honeyant.NoSpace, "chunk "+id.String(), err)
+		}
+		return honeyant.ChunkRef{}, err
+	}
+	used := slices.Clone(targets)
+	var mu sync.Mutex // guards used: next may be called by several streams
+	next := func(bad []honeyant.StoreID) (honeyant.StoreID, bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		o := o
+		o.Exclude = append(slices.Clone(used), bad...)
+		more, _ := placement.Choose(v.o.Map(), policy, 1, o)
+		if len(more) == 0 {
+			return 0, false
+		}
+		used = append(used, more[0])
+		return more[0], true
+	}
+	ref, err := v.o.Chunks.Write(ctx, id, data, targets, next)
+	if err == nil && len(ref.Replicas) < least {
+		err = honeyant.E("volume.Flush", honeyant.Unavailable, "chunk "+id.String(),
+			fmt.Errorf("%d stores hold it, %d are the least", len(ref.Replicas), least))
+	}
+	return ref, err
+}
+
+// room remembers for a short while how much the stores can take.
+type room struct {
+	mu    sync.Mutex
+	until time.Time
+	bytes int64
+	known bool
+}
+
+const roomTTL = 500 * time.Millisecond
+
+// hasRoom tells whether n more bytes fit, as far as this node knows: a full cluster makes write(2)
+// itself fail.
+func (v *Volume) hasRoom(in *inode, n int) bool {
+	v.room.mu.Lock()
+	defer v.room.mu.Unlock()
+	if now := time.Now(); now.After(v.room.until) {
+		m := v.o.Map()
+		in.mu.Lock()
+		policy := in.policy.policy
+		in.mu.Unlock()
+		v.room.until, v.room.known = now.Add(roomTTL), m != nil
+		if m != nil {
+			_, least := policy.Effective(members(m))
+			_, v.room.bytes = placement.Usable(m, least)
+		}
+	}
+	pending := v.stats.dirty.Load() + v.stats.flying.Load()
+	return !v.room.known || v.room.bytes >= pending+int64(n)
+}

@@ -1,0 +1,179 @@
+package volume
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/meta"
+)
+
+// maxRefetch is how often a read fetches extents again because chunks were gone [25].
+const maxRefetch = 3
+
+// ReadAt reads up to len(p) bytes at off; fewer only at the end of the file, where it returns 0
+// and no error (not io.EOF).
+func (f *File) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	const op = "volume.Read"
+	switch {
+	case !f.f.Read:
+		return 0, honeyant.E(op, honeyant.BadHandle, f.object(), nil)
+	case off < 0:
+		return 0, honeyant.E(op, honeyant.Invalid, f.object(), fmt.Errorf("negative offset"))
+	case len(p) == 0 || off >= honeyant.MaxFileSize:
+		return 0, nil
+	}
+	ctx, cancel := f.v.within(ctx)
+	defer cancel()
+	n, err := f.read(ctx, p, off)
+	if err != nil {
+		return 0, f.v.fault(ctx, op, f.object(), err)
+	}
+	f.v.stats.read.Add(uint64(n))
+	return n, nil
+}
+
+func (f *File) read(ctx context.Context, p []byte, off int64) (int, error) {
+	in := f.in
+	var pieces []piece
+	asked := false // the leader has just been asked: what is remembered is fresh enough
+	for refetched := 0; ; {
+		in.mu.Lock()
+		n, left, missing := in.plan(p, off, pieces[:0], asked)
+		version := in.attr.Version
+		in.mu.Unlock()
+		pieces = left
+		if missing.from < missing.to {
+			if _, err := in.fetch(ctx, "volume.Read", missing.from, 0); err != nil {
+				return 0, err
+			}
+			asked = true
+			continue
+		}
+		f.readAhead(off, n)
+		err := f.v.fill(ctx, pieces)
+		if err == nil {
+			return n, nil
+		}
+		switch honeyant.KindOf(err) {
+		case honeyant.Stale, honeyant.NotExist:
+		default:
+			return 0, err
+		}
+		if refetched++; refetched > maxRefetch {
+			return 0, honeyant.E("volume.Read", honeyant.Corrupt, in.object(), err)
+		}
+		in.mu.Lock()
+		if in.attr.Version == version {
+			in.ext.reset()
+		}
+		in.mu.Unlock()
+	}
+}
+
+// plan fills what is known without I/O into p: dirty and flying bytes, holes, inline bytes. It
+// returns how much of p there is to read at all and the pieces that must come from chunks; if
+// missing is not empty, the leader must be asked about it first. in.mu is held.
+func (in *inode) plan(p []byte, off int64, pieces []piece, asked bool) (n int, left []piece, missing span) {
+	var one [4]span
+	gaps := append(one[:0], span{off, off + int64(len(p))})
+	gaps = in.dirty.copyOver(p, off, gaps)
+	for i := len(in.flights) - 1; i >= 0; i-- { // later ones lie over earlier ones
+		gaps = in.flights[i].runs.copyOver(p, off, gaps)
+	}
+	if len(gaps) == 0 {
+		return len(p), pieces, span{}
+	}
+	if !asked && !in.fresh() {
+		return 0, pieces, span{off, off + int64(len(p))}
+	}
+	end := in.size()
+	if off >= end {
+		return 0, pieces, span{}
+	}
+	n = int(min(int64(len(p)), end-off))
+	committed := int64(in.attr.Size)
+	for _, g := range gaps {
+		g.to = min(g.to, off+int64(n))
+		if g.from >= g.to {
+			continue
+		}
+		if g.to > committed {
+			from := max(g.from, committed)
+			clear(p[from-off : g.to-off])
+			g.to = from
+			if g.from >= g.to {
+				continue
+			}
+		}
+		if known := in.ext.knownFrom(g.from); known < g.to {
+			return n, pieces, span{known, g.to}
+		}
+		pieces = in.ext.resolve(p, off, g, pieces)
+	}
+	return n, pieces, span{}
+}
+
+// fetch asks the leader for the extents from off on, and confirms what is known of the inode.
+// limit 0 chooses: more for a file that is read from one end to the other.
+func (in *inode) fetch(ctx context.Context, name string, off int64, limit uint32) (honeyant.Attr, error) {
+	v := in.v
+	in.mu.Lock()
+	if limit == 0 {
+		limit = openExtents
+		if off > 0 && len(in.ext.ext) > 0 && in.ext.knownFrom(off-1) == off {
+			limit = 1024
+		}
+	}
+	in.mu.Unlock()
+	sent := time.Now()
+	r, err := ask(ctx, v, name, &meta.Extents{
+		Volume: v.o.Volume, Ino: in.ino, Offset: uint64(off), Length: uint64(honeyant.MaxFileSize - off), Limit: limit,
+	})
+	if err != nil {
+		return honeyant.Attr{}, err
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.learn(r.Attr, sent)
+	if r.Attr.Version == in.attr.Version {
+		in.ext.add(off, int64(r.Until), r.Extents, r.Chunks)
+	}
+	return in.newest(r.Attr), nil
+}
+
+// fill reads all pieces, those that are not in the cache in parallel.
+func (v *Volume) fill(ctx context.Context, pieces []piece) error {
+	if len(pieces) == 0 {
+		return nil
+	}
+	var cold []piece
+	for _, p := range pieces {
+		cold = v.fromCache(ctx, p, cold)
+	}
+	if len(cold) == 1 {
+		return v.readPiece(ctx, cold[0])
+	}
+	var wg sync.WaitGroup
+	errs := make([]error, len(cold))
+	for i, p := range cold {
+		if i == len(cold)-1 {
+			errs[i] = v.readPiece(ctx, p)
+			break
+		}
+		wg.Go(func() { errs[i] = v.readPiece(ctx, p) })
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v *Volume) readPiece(ctx context.Context, p piece) error {
+	return v.o.Chunks.Read(ctx, p.ref, p.dst, p.off)
+}

@@ -1,0 +1,182 @@
+package volume
+
+import (
+	"container/list"
+	"context"
+	"sync"
+	"time"
+
+	"github.com/honeyant/honeyant"
+)
+
+// readCache holds pieces of chunks that were read ahead. Chunks are immutable, so what it holds is
+// never stale; it never holds more than its pool's limit, and never waits for room.
+type readCache struct {
+	pool  *pool
+	class int // class of a piece
+	size  int // bytes of a piece; a chunk is cut into such pieces
+
+	mu     sync.Mutex // guards all below
+	pieces map[pieceKey]*cached
+	used   *list.List // *cached that have been read to their end: the first to go
+	unread *list.List // *cached that have not, oldest first
+}
+
+type pieceKey struct {
+	chunk honeyant.ChunkID
+	index uint32
+}
+
+type cached struct {
+	key   pieceKey
+	buf   *buffer
+	n     int
+	ready chan struct{} // closed when it is loaded or err is set
+	err   error
+	pins  int // loading counts as one
+	at    time.Time
+	elem  *list.Element
+	on    *list.List
+}
+
+// unreadAge is after how long a piece that nobody read may go.
+const unreadAge = 2 * time.Second
+
+func newReadCache(limit int64) *readCache {
+	c := &readCache{pool: newPool(limit), pieces: map[pieceKey]*cached{}, used: list.New(), unread: list.New()}
+	for c.class < topClass && classSize(c.class+1) <= min(limit/8, 1<<20) {
+		c.class++
+	}
+	c.size = int(classSize(c.class))
+	return c
+}
+
+// begin makes an entry to be loaded; nil if it is there already or there is no room.
+func (c *readCache) begin(key pieceKey, n int) *cached {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pieces[key] != nil {
+		return nil
+	}
+	class := fitClass(int64(n))
+	b := c.pool.try(class)
+	for b == nil && c.evict() {
+		b = c.pool.try(class)
+	}
+	if b == nil {
+		return nil
+	}
+	if len(b.b) < n { // a pool too small for whole pieces
+		c.pool.put(b)
+		return nil
+	}
+	e := &cached{key: key, buf: b, n: n, ready: make(chan struct{}), pins: 1, at: time.Now()}
+	c.pieces[key] = e
+	c.place(e, c.unread)
+	return e
+}
+
+// place moves an entry to the end of a list. c.mu is held.
+func (c *readCache) place(e *cached, to *list.List) {
+	if e.on != nil {
+		e.on.Remove(e.elem)
+	}
+	e.on, e.elem = to, to.PushBack(e)
+}
+
+// evict drops one entry; false if none may go. c.mu is held.
+func (c *readCache) evict() bool {
+	for _, l := range []*list.List{c.used, c.unread} {
+		for el := l.Front(); el != nil; el = el.Next() {
+			e := el.Value.(*cached)
+			if l == c.unread && time.Since(e.at) < unreadAge {
+				break
+			}
+			if e.pins == 0 {
+				c.drop(e)
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// drop removes an entry that is not pinned. c.mu is held.
+func (c *readCache) drop(e *cached) {
+	e.on.Remove(e.elem)
+	delete(c.pieces, e.key)
+	c.pool.put(e.buf)
+}
+
+// loaded ends what begin began. An entry that could not be loaded goes at once.
+func (c *readCache) loaded(e *cached, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e.err = err
+	close(e.ready)
+	c.unpin(e)
+}
+
+// unpin gives back one pin. c.mu is held.
+func (c *readCache) unpin(e *cached) {
+	e.pins--
+	if e.pins == 0 && e.err != nil {
+		c.drop(e)
+	}
+}
+
+// pin finds an entry and keeps it; nil if there is none.
+func (c *readCache) pin(key pieceKey) *cached {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.pieces[key]
+	if e != nil {
+		e.pins++
+	}
+	return e
+}
+
+// done gives back what pin took; atEnd says that its last byte has been read.
+func (c *readCache) done(e *cached, atEnd bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if atEnd {
+		c.place(e, c.used)
+	}
+	c.unpin(e)
+}
+
+// fromCache fills what it can of p from the cache, waiting for what is being loaded, and appends the rest to cold.
+func (v *Volume) fromCache(ctx context.Context, p piece, cold []piece) []piece {
+	c := v.cache
+	at := 0 // from here on nothing is filled
+	for pos := 0; pos < len(p.dst); {
+		off := int(p.off) + pos
+		index := off / c.size
+		upto := min(len(p.dst), (index+1)*c.size-int(p.off))
+		if e := c.pin(pieceKey{p.ref.ID, uint32(index)}); e != nil {
+			ok := false
+			select {
+			case <-e.ready:
+				ok = e.err == nil
+			case <-ctx.Done():
+			}
+			if ok {
+				if at < pos {
+					cold = append(cold, piece{dst: p.dst[at:pos], ref: p.ref, off: p.off + uint32(at)})
+				}
+				inside := off - index*c.size
+				copy(p.dst[pos:upto], e.buf.b[inside:e.n])
+				at = upto
+				v.stats.cacheHits.Add(1)
+			}
+			c.done(e, ok && off-index*c.size+upto-pos >= e.n)
+		}
+		pos = upto
+	}
+	if at < len(p.dst) {
+		v.stats.cacheMisses.Add(1)
+		cold = append(cold, piece{dst: p.dst[at:], ref: p.ref, off: p.off + uint32(at)})
+	}
+	return cold
+}
