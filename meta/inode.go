@@ -78,18 +78,50 @@ func (t *Tx) dirChanged(i *Inode) {
 	t.changed(i)
 }
 
-// unlinked takes one name off an inode (all, if it is a directory) and makes it an orphan
-// when none is left. [22]
+// unlinked takes one name off an inode (all, if it is a directory). Without any name left it is
+// deleted at once if that is little and nobody has it open, else it is an orphan until Reap. [22]
 func (t *Tx) unlinked(v honeyant.VolumeID, i *Inode) {
-	if i.Attr.IsDir() || i.Attr.Nlink <= 1 {
+	t.changed(i)
+	if i.Attr.Nlink--; i.Attr.IsDir() {
 		i.Attr.Nlink = 0
+	}
+	if i.Attr.Nlink == 0 && t.deletable(v, i) {
+		t.deleteInode(v, i)
+		return
+	}
+	if i.Attr.Nlink == 0 {
 		t.put(inoKey(tabOrphan, v, i.Attr.Ino), nil)
 		t.counts(v, func(c *CountsReply) { c.Orphans++ })
-	} else {
-		i.Attr.Nlink--
 	}
-	t.changed(i)
 	t.putInode(v, i)
+}
+
+// deletable tells whether nothing but the inode and its data is there, and nobody has it open.
+func (t *Tx) deletable(v honeyant.VolumeID, i *Inode) bool {
+	if i.Marks != 0 || i.PolicyAt == i.Attr.Ino || t.isOpen(v, i.Attr.Ino) {
+		return false
+	}
+	_, locked := t.get(inoKey(tabLocks, v, i.Attr.Ino))
+	return !locked
+}
+
+// deleteInode deletes an inode with its data; many extents are queued. What else there may be
+// about it is gone already.
+func (t *Tx) deleteInode(v honeyant.VolumeID, i *Inode) {
+	if i.Attr.IsFile() {
+		m := t.fileMap(v, i)
+		err := m.cut("meta.deleteInode", 0, ^uint64(0), swapAbove)
+		switch {
+		case honeyant.KindOf(err) == honeyant.OutOfRange && err != nil:
+			t.queueData(v, i)
+		default:
+			t.fail(err)
+			t.fail(m.close())
+			t.unfloor(v, i)
+		}
+	}
+	t.del(inoKey(tabInode, v, i.Attr.Ino))
+	t.usage(v, func(u *StatFSReply) { u.Inodes-- })
 }
 
 // killPriv drops what a change by somebody else must not leave behind: setuid, setgid of a

@@ -66,7 +66,7 @@ func (r *reaper) list(table byte, limit int, want func(id uint64) bool) (ids []u
 
 // orphans deletes orphans that nobody has open; their data are queued.
 func (r *reaper) orphans() {
-	inos, _ := r.list(tabOrphan, r.left/4+1, func(ino uint64) bool { return !r.tx.isOpen(r.v, honeyant.Ino(ino)) })
+	inos, _ := r.list(tabOrphan, r.left/(4+swapAbove)+1, func(ino uint64) bool { return !r.tx.isOpen(r.v, honeyant.Ino(ino)) })
 	for _, ino := range inos {
 		if r.left <= 0 || r.tx.err != nil {
 			return
@@ -95,15 +95,11 @@ func (r *reaper) orphan(ino honeyant.Ino) {
 	if i.Attr.IsDir() {
 		tx.del(inoKey(tabPolicy, r.v, ino))
 	}
-	if i.Attr.IsFile() {
-		tx.queueData(r.v, &i)
-	}
+	tx.deleteInode(r.v, &i)
 	tx.del(inoKey(tabOrphan, r.v, ino))
-	tx.del(inoKey(tabInode, r.v, ino))
 	tx.counts(r.v, func(c *CountsReply) { c.Orphans-- })
-	tx.usage(r.v, func(u *StatFSReply) { u.Inodes-- })
 	r.reply.Orphans++
-	r.left -= 4
+	r.left -= 4 + swapAbove
 }
 
 // xattrs deletes an orphan's attributes; false if some are left.

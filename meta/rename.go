@@ -179,12 +179,15 @@ func (o *Rename) exchange(tx *Tx, m *renaming) Reply {
 	return &RenameReply{Moved: m.source.Attr, Other: m.target.Attr}
 }
 
-// move makes name in to stand for i, which leaves from. What it has keeps the policy it was
-// written under until Retag; what is written from now on follows the new directory.
+// move makes name in to stand for i, which leaves from. If another policy holds there, what is
+// written from now on follows it at once, and Retag moves over what there is.
 func (m *renaming) move(tx *Tx, v honeyant.VolumeID, i, from, to *Inode, name string) {
 	tx.putEntry(v, to.Attr.Ino, name, &i.Attr)
-	if i.PolicyAt != i.Attr.Ino {
+	if i.PolicyAt != i.Attr.Ino && i.PolicyAt != to.PolicyAt {
 		i.PolicyAt = to.PolicyAt
+		if i.Attr.IsDir() || i.Covered > 0 {
+			tx.queueRetag(v, i.Attr.Ino)
+		}
 	}
 	if i.Attr.IsDir() {
 		from.Attr.Nlink--

@@ -24,9 +24,14 @@ func ask[R meta.Reply](h *history, op meta.Request[R]) (R, error) {
 
 // compare compares all there is.
 func (h *history) compare() error {
+	if h.Reaps {
+		if err := h.step(&meta.Reap{Volume: h.Volume}); err != nil {
+			return err
+		}
+	}
 	for _, ino := range slices.Sorted(maps.Keys(h.m.nodes)) {
 		n := h.m.nodes[ino]
-		if n.attr.Nlink == 0 && !n.open && !h.Reaps {
+		if n.attr.Nlink == 0 && !n.open {
 			continue
 		}
 		if err := h.compareNode(ino, n); err != nil {
@@ -131,8 +136,11 @@ func (h *history) compareDir(ino honeyant.Ino, n *node) error {
 	if len(seen) != len(n.entries) {
 		return fmt.Errorf("listing gave %d names, should be %d", len(seen), len(n.entries))
 	}
+	if n.attr.Nlink == 0 {
+		return nil // the parent may be gone too
+	}
 	up, err := ask(h, &meta.Lookup{Volume: h.Volume, Parent: ino, Name: ".."})
-	if err == nil && n.attr.Nlink > 0 && up.Attr.Ino != n.parent {
+	if err == nil && up.Attr.Ino != n.parent {
 		err = fmt.Errorf("its parent is %d, should be %d", up.Attr.Ino, n.parent)
 	}
 	return err

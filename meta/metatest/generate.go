@@ -48,8 +48,8 @@ func (h *history) pick(list []honeyant.Ino) honeyant.Ino {
 	return list[h.rng.IntN(len(list))]
 }
 
-// usable: the history may touch it without asking whether somebody reaped it.
-func (h *history) usable(n *node) bool { return h.Reaps || n.attr.Nlink > 0 || n.open }
+// usable: it has a name or is open, so it has to be there. Others may be gone or not.
+func (h *history) usable(n *node) bool { return n.attr.Nlink > 0 || n.open }
 
 func (h *history) any() honeyant.Ino { return h.pick(h.m.inodes(h.usable)) }
 

@@ -23,7 +23,7 @@ type Target struct {
 	// Now is the clock that the next operation will see; nil: times are not compared.
 	Now func() honeyant.Time
 	// Reaps says that the history has to do Reap itself: nobody else deletes orphans. Then it also
-	// looks at orphans that nobody has open.
+	// sees to it that orphans which nobody has open do go.
 	Reaps bool
 	// Check, if set, is called after each stretch and fails if the metadata are not sound.
 	Check func() error
