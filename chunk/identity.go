@@ -118,7 +118,8 @@ func (s *Store) Incarnation() uint32 {
 }
 
 // RaiseIncarnation makes the store refuse everything older than n (rule 4). It returns nil when that is
-// on stable storage; Kind Stale if the store has already seen a higher one.
+// on stable storage; Kinds: Stale if the store has already seen a higher one,
+// Unavailable (failing, closed), Unsupported (read-only store).
 func (s *Store) RaiseIncarnation(n uint32) error {
 	const op = "chunk.RaiseIncarnation"
 	return s.changeIdentity(op, func(id *identity) (bool, error) {
@@ -139,10 +140,10 @@ func (s *Store) changeIdentity(op string, change func(*identity) (bool, error)) 
 	s.identToken <- struct{}{}
 	defer func() { <-s.identToken }()
 	s.mu.RLock()
-	id, closed := s.ident, s.closed
+	id, err := s.ident, s.mayChange(op)
 	s.mu.RUnlock()
-	if closed {
-		return errClosed(op)
+	if err != nil {
+		return err
 	}
 	changed, err := change(&id)
 	if err != nil || !changed {

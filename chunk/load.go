@@ -108,6 +108,9 @@ func (s *Store) loadSegment(number uint64, hasSidecar bool, doubles map[honeyant
 	}
 	if hasSidecar {
 		s.adoptSidecar(seg, &hint, doubles)
+		if seg.live == 0 && s.readOnly == nil {
+			return s.unlink(seg)
+		}
 		return nil
 	}
 	return s.recover(seg, header.future, doubles)
@@ -131,6 +134,13 @@ func (s *Store) recover(seg *segment, future bool, doubles map[honeyant.ChunkID]
 		s.setReadOnly(segmentName(seg.number))
 	}
 	s.adopt(seg, found, future, doubles)
+	if found.holes {
+		// What the disk does not show now may be there tomorrow: keep the file as it is [8].
+		s.log.Error("segment can not be read whole: it is neither cut nor removed", "segment", segmentName(seg.number))
+		s.mu.Lock()
+		seg.broken = true
+		s.mu.Unlock()
+	}
 	if future || seg.broken || s.readOnly != nil {
 		return nil
 	}

@@ -12,6 +12,7 @@ type scanned struct {
 	end     uint32    // first sector after the last record
 	gaps    []gap     // runs of zero sectors between records
 	future  bool      // something of a later version is in it
+	holes   bool      // sectors could not be read: records may be missing
 }
 
 // gap is a run of sectors.
@@ -45,7 +46,10 @@ func scanRecords(r io.ReaderAt, size int64, number uint64, seed uint32) *scanned
 		rec, ok := joinRecord(header, state, gen, seed)
 		if !ok {
 			switch {
-			case header == nil || !isZero(header):
+			case header == nil:
+				out.holes = true
+				closeGap()
+			case !isZero(header):
 				closeGap()
 			case zero.n == 0:
 				zero = gap{at, 1}

@@ -29,7 +29,7 @@ type segment struct {
 	live      int    // records in the index
 	writers   int    // places given out and not finished
 	active    bool   // new places come from it
-	broken    bool   // a write or sync failed: neither appended to nor sealed
+	broken    bool   // a write or sync failed, or parts can not be read: neither appended to, cut, sealed nor unlinked
 	sealed    bool   // cut to its end, never appended to again
 	sidecar   bool   // an .idx file may be there
 	retiring  bool   // a goroutine seals or unlinks it

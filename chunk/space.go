@@ -32,7 +32,10 @@ func limit(capacity int64) int64 { return capacity - capacity/reservePart }
 
 // capacity is the configured one, or what the disk gives if that is less; mu is held.
 func (s *Store) capacity(free int64) int64 {
-	reach := s.used + s.spare + free
+	reach := s.used + free
+	if !s.noReserve.Load() {
+		reach += s.spare // not in free any more
+	}
 	if s.options.Capacity == 0 || s.options.Capacity > reach {
 		return reach
 	}

@@ -129,12 +129,43 @@ func (m *Memory) Crash(rng *rand.Rand) *Memory {
 	}
 	sort.Strings(sorted) // the same rng gives the same disk
 	for _, name := range sorted {
-		ino := after[name].crash(c, rng)
+		ino := after[name].crash(rng)
 		c.names[name], c.durable[name] = ino, ino
 		c.used += int64(len(ino.sectors)) * SectorSize
 	}
 	for name, sub := range m.subs {
 		c.subs[name] = sub.Crash(rng)
+	}
+	return c
+}
+
+// Kill is the disk after the process died but the machine did not: everything written is
+// there, what was not synced still is not. The original is left as it is.
+func (m *Memory) Kill() *Memory {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := NewMemory(m.capacity)
+	c.noHoles = m.noHoles
+	clones := map[*inode]*inode{}
+	clone := func(ino *inode) *inode {
+		if ino != nil && clones[ino] == nil {
+			clones[ino] = ino.clone()
+		}
+		return clones[ino]
+	}
+	for name, ino := range m.names {
+		c.names[name] = clone(ino)
+		c.names[name].links++
+		c.used += int64(len(ino.sectors)) * SectorSize
+	}
+	for name, ino := range m.durable {
+		c.durable[name] = clone(ino)
+	}
+	for _, ch := range m.pending {
+		c.pending = append(c.pending, nameChange{ch.from, ch.to, clone(ch.ino)})
+	}
+	for name, sub := range m.subs {
+		c.subs[name] = sub.Kill()
 	}
 	return c
 }
@@ -293,6 +324,9 @@ func (m *Memory) SyncDir() error {
 
 // Lock implements FS.
 func (m *Memory) Lock(name string) (io.Closer, error) {
+	if err := checkName("disk.Lock", name); err != nil {
+		return nil, err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.locks[name] {

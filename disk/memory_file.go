@@ -2,6 +2,7 @@ package disk
 
 import (
 	"io"
+	"maps"
 	"math/rand/v2"
 	"syscall"
 )
@@ -25,7 +26,7 @@ func newInode() *inode {
 }
 
 // crash is the inode after a power cut. Sectors that Sync failed on are in doubt as much as dirty ones.
-func (ino *inode) crash(_ *Memory, rng *rand.Rand) *inode {
+func (ino *inode) crash(rng *rand.Rand) *inode {
 	c := newInode()
 	c.links = 1
 	c.size = ino.syncLen
@@ -55,6 +56,12 @@ func (ino *inode) crash(_ *Memory, rng *rand.Rand) *inode {
 	}
 	c.syncLen = c.size
 	return c
+}
+
+// clone is a copy that nobody has open. Sectors are shared: they are never changed in place.
+func (ino *inode) clone() *inode {
+	return &inode{sectors: maps.Clone(ino.sectors), size: ino.size, synced: maps.Clone(ino.synced),
+		syncLen: ino.syncLen, dirty: maps.Clone(ino.dirty)}
 }
 
 type memoryFile struct {
@@ -211,11 +218,22 @@ func (f *memoryFile) Punch(off, n int64) error {
 
 // free drops sectors [first, end); fs.mu is held.
 func (f *memoryFile) free(first, end int64) {
-	for i := range f.ino.sectors {
-		if i >= first && i < end {
+	drop := func(i int64) {
+		if _, ok := f.ino.sectors[i]; ok {
 			delete(f.ino.sectors, i)
 			f.ino.dirty[i] = true
 			f.fs.used -= SectorSize
+		}
+	}
+	if end-first < int64(len(f.ino.sectors)) {
+		for i := first; i < end; i++ {
+			drop(i)
+		}
+		return
+	}
+	for i := range f.ino.sectors {
+		if i >= first && i < end {
+			drop(i)
 		}
 	}
 }
