@@ -1,0 +1,26 @@
+// Package fuse lets the kernel mount a volume: FS answers requests of the FUSE protocol out of a
+// volume.Volume, and Mount connects it with /dev/fuse at a path.
+//
+// FS is a gofuse.RawFileSystem and knows no transport, so that gofuse.NewProtocolServer can drive
+// it over another one (FUSE over io_uring) as well. It keeps nothing per inode: a node ID is an
+// inode number, and only open files and directories and the requests under way have an entry in a
+// small table. Permissions and ACLs are enforced by the kernel (default_permissions, POSIX_ACL)
+// from the attributes and ACLs that each walk fetches afresh.
+//
+// Invariants (numbers of doc/invariants.md in brackets):
+//
+//	F1  No state per inode, forget does nothing: what the kernel remembers costs no memory here. [28]
+//	F2  Entries, attributes and pages are never kept by the kernel beyond the system call that
+//	    asked for them: timeouts 0, no KEEP_CACHE, no CACHE_DIR. [28]
+//	F3  A panic, a lost leader or a hung store ends as an errno within the volume's deadline;
+//	    only lock waits (F_SETLKW, flock) last as long as the program wants.
+//	F4  The writeback cache is never asked for, and O_APPEND files bypass the page cache, so
+//	    that offsets are the leader's and not the kernel's guess. [16]
+//	F5  Nothing here touches a mounted path of its own: mounts are looked at through
+//	    /proc/self/mountinfo and questions to them have deadlines.
+//	F6  Each Kind has one errno (errors.go).
+//
+// What the kernel does on its own and this package can not change: reads do not update atime;
+// sync(1) does not reach a FUSE file system (fsync and syncfs of volume data happen by
+// flush interval); flock locks of a closed file are given back asynchronously (RELEASE).
+package fuse

@@ -1,0 +1,216 @@
+package fuse
+
+import (
+	"math"
+	"syscall"
+
+	gofuse "github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+
+	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/meta"
+	"github.com/honeyant/honeyant/volume"
+)
+
+// openFlags translates open(2)'s.
+func openFlags(flags uint32) volume.OpenFlags {
+	access := flags & syscall.O_ACCMODE
+	return volume.OpenFlags{
+		Read:     access != syscall.O_WRONLY,
+		Write:    access != syscall.O_RDONLY,
+		Append:   flags&syscall.O_APPEND != 0 && access != syscall.O_RDONLY,
+		Sync:     flags&(syscall.O_SYNC|syscall.O_DSYNC) != 0,
+		Direct:   flags&syscall.O_DIRECT != 0,
+		Truncate: flags&syscall.O_TRUNC != 0,
+	}
+}
+
+// openOut hands a file to the kernel. An append file bypasses the page cache, because the
+// kernel's idea of the end may be old (F4).
+func (fs *FS) openOut(f *volume.File, out *gofuse.OpenOut) {
+	out.Fh = fs.files.add(f)
+	if f.Flags().Append {
+		out.OpenFlags |= gofuse.FOPEN_DIRECT_IO
+	}
+}
+
+// Open opens a regular file.
+func (fs *FS) Open(cancel <-chan struct{}, in *gofuse.OpenIn, out *gofuse.OpenOut) gofuse.Status {
+	c := fs.begin(cancel, &in.InHeader)
+	defer c.done()
+	ino := honeyant.Ino(in.NodeId)
+	f, err := fs.volume.Open(c.ctx, ino, openFlags(in.Flags))
+	if err != nil {
+		return status(err)
+	}
+	if in.Flags&syscall.O_TRUNC != 0 && in.Mode&gofuse.OPEN_KILL_SUIDGID != 0 {
+		if err := fs.killPriv(c, ino); err != nil {
+			_ = f.Release(c.ctx, 0) // nothing was written; the open's own error counts
+			return status(err)
+		}
+	}
+	fs.openOut(f, out)
+	return gofuse.OK
+}
+
+// killPriv clears setuid and setgid if the file has them.
+func (fs *FS) killPriv(c *call, ino honeyant.Ino) error {
+	a, err := fs.volume.GetAttr(c.ctx, ino)
+	if err != nil || a.Mode&(honeyant.ModeSetuid|honeyant.ModeSetgid) == 0 {
+		return err
+	}
+	_, err = fs.volume.SetAttr(c.ctx, &meta.SetAttr{Ino: ino, Valid: meta.KillPriv})
+	return err
+}
+
+// Create makes a regular file and opens it.
+func (fs *FS) Create(cancel <-chan struct{}, in *gofuse.CreateIn, name string, out *gofuse.CreateOut) gofuse.Status {
+	c := fs.begin(cancel, &in.InHeader)
+	defer c.done()
+	if tooLong(name) {
+		return enametoolong
+	}
+	n := volume.NewNode{
+		Parent: honeyant.Ino(in.NodeId), Name: name,
+		Mode:  in.Mode&^honeyant.ModeType | honeyant.ModeFile,
+		Umask: in.Umask, UID: in.Uid, GID: in.Gid,
+	}
+	a, f, err := fs.volume.Create(c.ctx, n, openFlags(in.Flags), in.Flags&syscall.O_EXCL != 0)
+	if err != nil {
+		return status(err)
+	}
+	fs.entry(&a, &out.EntryOut)
+	fs.openOut(f, &out.OpenOut)
+	return gofuse.OK
+}
+
+// Read reads.
+func (fs *FS) Read(cancel <-chan struct{}, in *gofuse.ReadIn, buf []byte) (gofuse.ReadResult, gofuse.Status) {
+	c := fs.begin(cancel, &in.InHeader)
+	defer c.done()
+	f, ok := fs.files.get(in.Fh)
+	if !ok {
+		return nil, gofuse.EBADF
+	}
+	n, err := f.ReadAt(c.ctx, buf[:min(len(buf), int(in.Size))], int64(in.Offset))
+	if err != nil {
+		return nil, status(err)
+	}
+	return gofuse.ReadResultData(buf[:n]), gofuse.OK
+}
+
+// Write writes into the volume's buffer, or through it if the file says so.
+func (fs *FS) Write(cancel <-chan struct{}, in *gofuse.WriteIn, data []byte) (uint32, gofuse.Status) {
+	c := fs.begin(cancel, &in.InHeader)
+	defer c.done()
+	f, ok := fs.files.get(in.Fh)
+	if !ok {
+		return 0, gofuse.EBADF
+	}
+	n, err := f.WriteAt(c.ctx, data, int64(in.Offset), volume.WriteFlags{
+		KillPriv: in.WriteFlags&gofuse.WRITE_KILL_SUIDGID != 0,
+		Cached:   in.WriteFlags&gofuse.WRITE_CACHE != 0,
+	})
+	if n > 0 {
+		return uint32(n), gofuse.OK
+	}
+	return 0, status(err)
+}
+
+// Flush is close(2) of one descriptor.
+func (fs *FS) Flush(cancel <-chan struct{}, in *gofuse.FlushIn) gofuse.Status {
+	c := fs.begin(cancel, &in.InHeader)
+	defer c.done()
+	f, ok := fs.files.get(in.Fh)
+	if !ok {
+		return gofuse.EBADF
+	}
+	return status(f.Flush(c.ctx, in.LockOwner))
+}
+
+// Fsync is fsync(2) and fdatasync(2).
+func (fs *FS) Fsync(cancel <-chan struct{}, in *gofuse.FsyncIn) gofuse.Status {
+	c := fs.begin(cancel, &in.InHeader)
+	defer c.done()
+	f, ok := fs.files.get(in.Fh)
+	if !ok {
+		return gofuse.EBADF
+	}
+	return status(f.Fsync(c.ctx, in.FsyncFlags&1 != 0))
+}
+
+// releaseFlock is FUSE_RELEASE_FLOCK_UNLOCK.
+const releaseFlock = 1 << 1
+
+// Release ends an open file; nobody waits for it.
+func (fs *FS) Release(cancel <-chan struct{}, in *gofuse.ReleaseIn) {
+	c := fs.begin(cancel, &in.InHeader)
+	defer c.done()
+	f, ok := fs.files.take(in.Fh)
+	if !ok {
+		return
+	}
+	var owner uint64
+	if in.ReleaseFlags&releaseFlock != 0 {
+		owner = in.LockOwner
+	}
+	if err := f.Release(c.ctx, owner); err != nil {
+		fs.options.Log.Warn("fuse: release", "inode", in.NodeId, "error", err)
+	}
+}
+
+// Fallocate is fallocate(2).
+func (fs *FS) Fallocate(cancel <-chan struct{}, in *gofuse.FallocateIn) gofuse.Status {
+	c := fs.begin(cancel, &in.InHeader)
+	defer c.done()
+	f, ok := fs.files.get(in.Fh)
+	if !ok {
+		return gofuse.EBADF
+	}
+	if in.Offset > math.MaxInt64 || in.Length > math.MaxInt64-in.Offset {
+		return gofuse.Status(syscall.EFBIG)
+	}
+	return status(f.Allocate(c.ctx, in.Mode, int64(in.Offset), int64(in.Length)))
+}
+
+// Lseek is lseek(2) with SEEK_DATA and SEEK_HOLE.
+func (fs *FS) Lseek(cancel <-chan struct{}, in *gofuse.LseekIn, out *gofuse.LseekOut) gofuse.Status {
+	c := fs.begin(cancel, &in.InHeader)
+	defer c.done()
+	f, ok := fs.files.get(in.Fh)
+	if !ok {
+		return gofuse.EBADF
+	}
+	if in.Whence != unix.SEEK_DATA && in.Whence != unix.SEEK_HOLE {
+		return gofuse.EINVAL
+	}
+	if in.Offset > math.MaxInt64 {
+		return gofuse.Status(syscall.ENXIO)
+	}
+	off, err := f.Seek(c.ctx, int64(in.Offset), in.Whence == unix.SEEK_HOLE)
+	if err != nil {
+		return status(err)
+	}
+	out.Offset = uint64(off)
+	return gofuse.OK
+}
+
+// CopyFileRange shares extents; what it can not do the kernel copies through the page cache.
+func (fs *FS) CopyFileRange(cancel <-chan struct{}, in *gofuse.CopyFileRangeIn) (uint32, gofuse.Status) {
+	c := fs.begin(cancel, &in.InHeader)
+	defer c.done()
+	src, ok1 := fs.files.get(in.FhIn)
+	dst, ok2 := fs.files.get(in.FhOut)
+	if !ok1 || !ok2 {
+		return 0, gofuse.EBADF
+	}
+	if in.OffIn > math.MaxInt64 || in.OffOut > math.MaxInt64 {
+		return 0, gofuse.EINVAL
+	}
+	length := min(in.Len, 1<<30) // the answer has 32 bits
+	n, err := src.CopyRange(c.ctx, int64(in.OffIn), dst, int64(in.OffOut), int64(length))
+	if n > 0 {
+		return uint32(n), gofuse.OK
+	}
+	return 0, status(err)
+}

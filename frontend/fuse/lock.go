@@ -1,0 +1,66 @@
+package fuse
+
+import (
+	"syscall"
+
+	gofuse "github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/meta"
+)
+
+// toEnd is the end of a lock that reaches to the end of the file, for the kernel and for meta.
+const toEnd = 1<<63 - 1
+
+func fileLock(in *gofuse.LkIn) meta.FileLock {
+	l := meta.FileLock{
+		Kind: meta.LockPosix, Write: in.Lk.Typ == syscall.F_WRLCK, Owner: in.Owner, PID: in.Lk.Pid,
+		Start: in.Lk.Start, End: in.Lk.End,
+	}
+	if in.LkFlags&gofuse.LK_FLOCK != 0 {
+		l.Kind, l.Start, l.End = meta.LockFlock, 0, toEnd
+	}
+	return l
+}
+
+// GetLk is F_GETLK.
+func (fs *FS) GetLk(cancel <-chan struct{}, in *gofuse.LkIn, out *gofuse.LkOut) gofuse.Status {
+	c := fs.begin(cancel, &in.InHeader)
+	defer c.done()
+	granted, other, err := fs.volume.GetLock(c.ctx, honeyant.Ino(in.NodeId), fileLock(in))
+	if err != nil {
+		return status(err)
+	}
+	if granted {
+		out.Lk = gofuse.FileLock{Typ: syscall.F_UNLCK}
+		return gofuse.OK
+	}
+	out.Lk = gofuse.FileLock{Start: other.Start, End: other.End, Typ: syscall.F_RDLCK, Pid: other.PID}
+	if other.Write {
+		out.Lk.Typ = syscall.F_WRLCK
+	}
+	return gofuse.OK
+}
+
+// SetLk is F_SETLK and flock with LOCK_NB; F_UNLCK gives back.
+func (fs *FS) SetLk(cancel <-chan struct{}, in *gofuse.LkIn) gofuse.Status {
+	c := fs.begin(cancel, &in.InHeader)
+	defer c.done()
+	return fs.setLock(c, in, false)
+}
+
+// SetLkw is F_SETLKW and flock: it waits until the lock is granted or a signal comes.
+func (fs *FS) SetLkw(cancel <-chan struct{}, in *gofuse.LkIn) gofuse.Status {
+	c := fs.begin(cancel, &in.InHeader)
+	defer c.done()
+	defer c.interruptible()()
+	return fs.setLock(c, in, true)
+}
+
+func (fs *FS) setLock(c *call, in *gofuse.LkIn, wait bool) gofuse.Status {
+	ino, lock := honeyant.Ino(in.NodeId), fileLock(in)
+	if in.Lk.Typ == syscall.F_UNLCK {
+		return status(fs.volume.Unlock(c.ctx, ino, lock))
+	}
+	return status(fs.volume.SetLock(c.ctx, ino, lock, wait))
+}

@@ -1,0 +1,333 @@
+package fuse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"time"
+
+	gofuse "github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+
+	"github.com/honeyant/honeyant"
+)
+
+// answerDeadline bounds the question whether an old mount point is alive.
+const answerDeadline = 2 * time.Second
+
+// MountOptions of one mount point. The zero value is what rule 28 asks for.
+type MountOptions struct {
+	OnlyOwner   bool // only the user that mounts may look inside; default: all, by permission
+	Force       bool // mount over a directory that is not empty
+	ReadAheadKB int  // how far the kernel reads ahead, KiB; default 1024; needs root to take effect
+	// MaxInflight bounds the buffers of requests under way, in bytes; default 8 MiB (rule 37).
+	MaxInflight int
+	Debug       bool // log each request
+	Log         *slog.Logger
+}
+
+func (o *MountOptions) setDefaults() {
+	if o.ReadAheadKB == 0 {
+		o.ReadAheadKB = 1024
+	}
+	if o.MaxInflight == 0 {
+		o.MaxInflight = 8 << 20
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+}
+
+// capabilities are asked for besides go-fuse's own; the kernel grants what it knows.
+//
+//   - DONT_MASK: the umask comes along and metadata applies it, unless a default ACL rules.
+//   - HANDLE_KILLPRIV_V2: no GETXATTR security.capability before each write.
+//   - ATOMIC_O_TRUNC: open(O_TRUNC) is one request.
+//   - SETXATTR_EXT: says when setting an ACL must clear setgid.
+//   - DIRECT_IO_ALLOW_MMAP: O_APPEND files, which are opened FOPEN_DIRECT_IO, can be mapped shared.
+//   - ASYNC_DIO: O_DIRECT reads and writes of several requests at once.
+const capabilities = gofuse.CAP_DONT_MASK | gofuse.CAP_HANDLE_KILLPRIV_V2 | gofuse.CAP_ATOMIC_O_TRUNC |
+	gofuse.CAP_SETXATTR_EXT | gofuse.CAP_DIRECT_IO_ALLOW_MMAP | gofuse.CAP_ASYNC_DIO
+
+// ServerOptions are what a transport of this file system has to negotiate, whatever it is:
+// Mount uses them for /dev/fuse, gofuse.NewProtocolServer can take them for another. Never
+// CAP_WRITEBACK_CACHE (F4).
+func ServerOptions(o MountOptions) *gofuse.MountOptions {
+	o.setDefaults()
+	return &gofuse.MountOptions{
+		AllowOther:              !o.OnlyOwner,
+		Options:                 []string{"default_permissions"},
+		MaxBackground:           64,
+		MaxInflightRequestBytes: o.MaxInflight,
+		MaxWrite:                1 << 20,
+		FsName:                  "honeyant",
+		Name:                    "honeyant",
+		EnableLocks:             true,
+		EnableAcl:               true,
+		DirectMountStrict:       os.Geteuid() == 0,
+		ExtraCapabilities:       capabilities,
+		DisabledCapabilities:    gofuse.CAP_WRITEBACK_CACHE | gofuse.CAP_PASSTHROUGH,
+		Debug:                   o.Debug,
+		Logger:                  log.New(slogWriter{o.Log}, "", 0),
+		PanicHandler: func(v any) gofuse.Status {
+			o.Log.Error("fuse: a request panicked", "panic", v, "stack", string(debug.Stack()))
+			return gofuse.EIO
+		},
+	}
+}
+
+// slogWriter takes go-fuse's log lines.
+type slogWriter struct{ log *slog.Logger }
+
+func (w slogWriter) Write(p []byte) (int, error) {
+	w.log.Info("fuse: " + string(p[:max(0, len(p)-1)]))
+	return len(p), nil
+}
+
+// Mount is a file system at a path.
+type Mount struct {
+	path   string
+	minor  uint32
+	fs     *FS
+	server *gofuse.Server
+	log    *slog.Logger
+	done   chan struct{} // closed when the last request has been answered
+
+	closeOnce sync.Once
+	closeErr  error
+}
+
+// NewMount mounts fs at path, which must be a directory, and starts to serve it; it is ready
+// when NewMount returns. What a dead daemon left at path is taken away first. Errors: Exist
+// (something is mounted there), NotEmpty (unless forced), Permission or Unsupported with a text
+// that says what to do. fs can be mounted once.
+func NewMount(ctx context.Context, fs *FS, path string, o MountOptions) (*Mount, error) {
+	const op = "fuse.Mount"
+	o.setDefaults()
+	path, err := canonical(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := clearDead(ctx, path, o.Log); err != nil {
+		return nil, err
+	}
+	if err := checkPoint(path, o.Force); err != nil {
+		return nil, err
+	}
+	if err := checkDevice(); err != nil {
+		return nil, err
+	}
+	server, err := gofuse.NewServer(fs, path, ServerOptions(o))
+	if err != nil {
+		return nil, honeyant.E(op, mountKind(err), path, fmt.Errorf("%w%s", err, mountHint(err)))
+	}
+	m := &Mount{path: path, fs: fs, server: server, log: o.Log, done: make(chan struct{})}
+	go m.serve()
+	if err := m.settle(o); err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	return m, nil
+}
+
+func (m *Mount) serve() {
+	defer close(m.done)
+	swept := make(chan struct{})
+	stop := make(chan struct{})
+	go func() {
+		defer close(swept)
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				m.fs.Sweep()
+			case <-stop:
+				return
+			}
+		}
+	}()
+	m.server.Serve()
+	close(stop)
+	<-swept
+}
+
+// settle learns the connection's number and sets the kernel's read-ahead.
+func (m *Mount) settle(o MountOptions) error {
+	e, ok, err := topmost(m.path)
+	if err != nil {
+		return err
+	}
+	if !ok || !ours(e) {
+		return honeyant.E("fuse.Mount", honeyant.Internal, m.path, fmt.Errorf("mounted, but /proc/self/mountinfo does not show it"))
+	}
+	m.minor = e.minor
+	if err := m.server.WaitMount(); err != nil {
+		return honeyant.E("fuse.Mount", honeyant.Internal, m.path, err)
+	}
+	bdi := fmt.Sprintf("/sys/class/bdi/%d:%d/read_ahead_kb", e.major, e.minor)
+	if err := os.WriteFile(bdi, []byte(strconv.Itoa(o.ReadAheadKB)), 0); err != nil {
+		// Only slower: 128 KiB reads. Containers often have /sys read-only.
+		m.log.Warn("fuse: can not set read-ahead", "file", bdi, "error", err)
+	}
+	return nil
+}
+
+// Path is where it is mounted.
+func (m *Mount) Path() string { return m.path }
+
+// Done is closed when the mount has ended, whoever ended it, and no request is under way.
+func (m *Mount) Done() <-chan struct{} { return m.done }
+
+// Wait returns when the mount has ended or ctx has.
+func (m *Mount) Wait(ctx context.Context) error {
+	select {
+	case <-m.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close takes the mount away and returns when no request is under way. What programs wrote is
+// flushed first; programs that still have files open get errors from then on. Close twice is
+// harmless. The volume stays open.
+func (m *Mount) Close() error {
+	m.closeOnce.Do(func() { m.closeErr = m.end() })
+	return m.closeErr
+}
+
+func (m *Mount) end() error {
+	defer m.fs.stop()
+	ctx, cancel := context.WithTimeout(context.Background(), m.fs.options.Deadline)
+	defer cancel()
+	select {
+	case <-m.done: // unmounted by others
+		return nil
+	default:
+	}
+	flushed := m.fs.volume.Sync(ctx)
+	err := umount(ctx, m.path, 0)
+	if err != nil { // busy, or no answer: programs lose their descriptors
+		_ = umount(ctx, m.path, unix.MNT_DETACH) // the abort below is what counts; a detached mount is the best case
+		if err := abort(m.minor); err != nil {
+			return honeyant.E("fuse.Close", honeyant.Unavailable, m.path, err)
+		}
+	}
+	m.fs.interruptAll()
+	if err := m.Wait(ctx); err != nil {
+		return honeyant.E("fuse.Close", honeyant.Unavailable, m.path, fmt.Errorf("requests are still under way after %v", m.fs.options.Deadline))
+	}
+	return flushed
+}
+
+// clearDead takes away mounts at path whose daemon is gone.
+func clearDead(ctx context.Context, path string, log *slog.Logger) error {
+	for range 16 { // stacked leftovers of many crashes
+		e, mounted, err := topmost(path)
+		if err != nil || !mounted {
+			return err
+		}
+		if e.path != path {
+			return nil
+		}
+		err = answers(ctx, path)
+		switch {
+		case ours(e) && errors.Is(err, unix.ENOTCONN):
+			log.Warn("fuse: taking away what a dead daemon left mounted", "path", path)
+			if err := umount(ctx, path, unix.MNT_DETACH); err != nil {
+				return honeyant.E("fuse.Mount", kindOfOS(err), path, fmt.Errorf("a dead mount can not be taken away: %w", err))
+			}
+		case ours(e) && errors.Is(err, context.DeadlineExceeded):
+			return honeyant.E("fuse.Mount", honeyant.Exist, path, fmt.Errorf("a volume is mounted here and its daemon does not answer; end it or run: honeyant umount %s", path))
+		case ours(e):
+			return honeyant.E("fuse.Mount", honeyant.Exist, path, fmt.Errorf("a volume is mounted here already; to end that run: honeyant umount %s", path))
+		default:
+			return nil // some other file system's root: as good as any directory
+		}
+	}
+	return honeyant.E("fuse.Mount", honeyant.Exist, path, fmt.Errorf("too many dead mounts on top of each other"))
+}
+
+// answers asks the file system at path for anything.
+func answers(ctx context.Context, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, answerDeadline)
+	defer cancel()
+	result := make(chan error, 1) // 1: the question may outlive the one who asked
+	go func() {
+		var st unix.Statfs_t
+		result <- unix.Statfs(path, &st)
+	}()
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		return context.DeadlineExceeded
+	}
+}
+
+// checkPoint refuses what must not be hidden under a mount.
+func checkPoint(path string, force bool) error {
+	const op = "fuse.Mount"
+	info, err := os.Stat(path)
+	if err != nil {
+		return honeyant.E(op, kindOfOS(err), path, err)
+	}
+	if !info.IsDir() {
+		return honeyant.E(op, honeyant.NotDir, path, nil)
+	}
+	if path == "/" {
+		return honeyant.E(op, honeyant.Invalid, path, fmt.Errorf("will not mount over the root directory"))
+	}
+	dir, err := os.Open(path)
+	if err != nil {
+		return honeyant.E(op, kindOfOS(err), path, err)
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(1) // an error reads as empty: mounting over it hides nothing that can be read
+	if len(names) > 0 && !force {
+		return honeyant.E(op, honeyant.NotEmpty, path, fmt.Errorf("it holds %q, which the mount would hide; take an empty directory or force it", filepath.Join(path, names[0])))
+	}
+	return nil
+}
+
+// checkDevice says what is missing before the kernel says it in riddles.
+func checkDevice() error {
+	const device = "/dev/fuse"
+	f, err := os.OpenFile(device, os.O_RDWR, 0)
+	switch {
+	case err == nil:
+		return f.Close()
+	case errors.Is(err, os.ErrNotExist):
+		return honeyant.E("fuse.Mount", honeyant.Unsupported, device, fmt.Errorf("this machine has no FUSE: load the kernel module with \"modprobe fuse\"; in a container give it the device (docker run --device /dev/fuse --cap-add SYS_ADMIN)"))
+	case errors.Is(err, os.ErrPermission):
+		return honeyant.E("fuse.Mount", honeyant.Permission, device, fmt.Errorf("no right to use it: run as root, or join the group that owns it; in a container give it the device and CAP_SYS_ADMIN: %w", err))
+	}
+	return honeyant.E("fuse.Mount", honeyant.Unsupported, device, err)
+}
+
+func mountKind(err error) honeyant.Kind {
+	switch {
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		return honeyant.Permission
+	case errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENOSYS):
+		return honeyant.Unsupported
+	}
+	return kindOfOS(err)
+}
+
+func mountHint(err error) string {
+	switch {
+	case os.Geteuid() != 0:
+		return " (as an ordinary user this needs the package fuse3 and user_allow_other in /etc/fuse.conf; or run as root)"
+	case errors.Is(err, unix.EPERM):
+		return " (root without CAP_SYS_ADMIN: give the container that capability)"
+	}
+	return ""
+}

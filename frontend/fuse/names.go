@@ -1,0 +1,129 @@
+package fuse
+
+import (
+	"syscall"
+
+	gofuse "github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+
+	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/meta"
+	"github.com/honeyant/honeyant/volume"
+)
+
+const (
+	enametoolong = gofuse.Status(syscall.ENAMETOOLONG)
+)
+
+// tooLong spares the leader what it would refuse.
+func tooLong(name string) bool { return len(name) > honeyant.MaxName }
+
+// Lookup finds a name.
+func (fs *FS) Lookup(cancel <-chan struct{}, h *gofuse.InHeader, name string, out *gofuse.EntryOut) gofuse.Status {
+	c := fs.begin(cancel, h)
+	defer c.done()
+	if tooLong(name) {
+		return enametoolong
+	}
+	a, err := fs.volume.Lookup(c.ctx, honeyant.Ino(h.NodeId), name)
+	if err != nil {
+		return status(err)
+	}
+	fs.entry(&a, out)
+	return gofuse.OK
+}
+
+// Mknod makes a file, fifo, socket or device.
+func (fs *FS) Mknod(cancel <-chan struct{}, in *gofuse.MknodIn, name string, out *gofuse.EntryOut) gofuse.Status {
+	return fs.make(cancel, &in.InHeader, volume.NewNode{Name: name, Mode: in.Mode, Umask: in.Umask, Rdev: in.Rdev}, out)
+}
+
+// Mkdir makes a directory.
+func (fs *FS) Mkdir(cancel <-chan struct{}, in *gofuse.MkdirIn, name string, out *gofuse.EntryOut) gofuse.Status {
+	mode := in.Mode&^honeyant.ModeType | honeyant.ModeDir
+	return fs.make(cancel, &in.InHeader, volume.NewNode{Name: name, Mode: mode, Umask: in.Umask}, out)
+}
+
+// Symlink makes a symbolic link.
+func (fs *FS) Symlink(cancel <-chan struct{}, h *gofuse.InHeader, target, name string, out *gofuse.EntryOut) gofuse.Status {
+	if len(target) > honeyant.MaxSymlink {
+		return enametoolong
+	}
+	return fs.make(cancel, h, volume.NewNode{Name: name, Mode: honeyant.ModeSymlink | 0o777, Target: target}, out)
+}
+
+func (fs *FS) make(cancel <-chan struct{}, h *gofuse.InHeader, n volume.NewNode, out *gofuse.EntryOut) gofuse.Status {
+	c := fs.begin(cancel, h)
+	defer c.done()
+	if tooLong(n.Name) {
+		return enametoolong
+	}
+	n.Parent, n.UID, n.GID = honeyant.Ino(h.NodeId), h.Uid, h.Gid
+	a, err := fs.volume.Make(c.ctx, n)
+	if err != nil {
+		return status(err)
+	}
+	fs.entry(&a, out)
+	return gofuse.OK
+}
+
+// Link gives a file one more name.
+func (fs *FS) Link(cancel <-chan struct{}, in *gofuse.LinkIn, name string, out *gofuse.EntryOut) gofuse.Status {
+	c := fs.begin(cancel, &in.InHeader)
+	defer c.done()
+	if tooLong(name) {
+		return enametoolong
+	}
+	a, err := fs.volume.Link(c.ctx, honeyant.Ino(in.Oldnodeid), honeyant.Ino(in.NodeId), name)
+	if err != nil {
+		return status(err)
+	}
+	fs.entry(&a, out)
+	return gofuse.OK
+}
+
+// Unlink removes a name.
+func (fs *FS) Unlink(cancel <-chan struct{}, h *gofuse.InHeader, name string) gofuse.Status {
+	c := fs.begin(cancel, h)
+	defer c.done()
+	if tooLong(name) {
+		return enametoolong
+	}
+	return status(fs.volume.Unlink(c.ctx, honeyant.Ino(h.NodeId), name))
+}
+
+// Rmdir removes an empty directory.
+func (fs *FS) Rmdir(cancel <-chan struct{}, h *gofuse.InHeader, name string) gofuse.Status {
+	c := fs.begin(cancel, h)
+	defer c.done()
+	if tooLong(name) {
+		return enametoolong
+	}
+	return status(fs.volume.Rmdir(c.ctx, honeyant.Ino(h.NodeId), name))
+}
+
+// Rename moves a name; RENAME_NOREPLACE and RENAME_EXCHANGE are known.
+func (fs *FS) Rename(cancel <-chan struct{}, in *gofuse.RenameIn, oldName, newName string) gofuse.Status {
+	c := fs.begin(cancel, &in.InHeader)
+	defer c.done()
+	if tooLong(oldName) || tooLong(newName) {
+		return enametoolong
+	}
+	if in.Flags&^(unix.RENAME_NOREPLACE|unix.RENAME_EXCHANGE) != 0 {
+		return gofuse.EINVAL
+	}
+	return status(fs.volume.Rename(c.ctx, &meta.Rename{
+		OldParent: honeyant.Ino(in.NodeId), OldName: oldName,
+		NewParent: honeyant.Ino(in.Newdir), NewName: newName,
+		NoReplace: in.Flags&unix.RENAME_NOREPLACE != 0,
+		Exchange:  in.Flags&unix.RENAME_EXCHANGE != 0,
+	}))
+}
+
+// Readlink tells where a symbolic link points.
+func (fs *FS) Readlink(cancel <-chan struct{}, h *gofuse.InHeader) ([]byte, gofuse.Status) {
+	c := fs.begin(cancel, h)
+	defer c.done()
+	target, err := fs.volume.ReadLink(c.ctx, honeyant.Ino(h.NodeId))
+	return []byte(target), status(err)
+}
