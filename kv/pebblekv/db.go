@@ -60,6 +60,8 @@ type DB struct {
 	calls callGate
 	fault *fault
 
+	removeOnClose atomic.Bool // another database took its place in a Home
+
 	applied atomic.Uint64 // batches applied
 	flushed atomic.Uint64 // of them known to be durable
 }
@@ -259,6 +261,9 @@ func (d *DB) Metrics() *pebble.Metrics { return d.db.Metrics() }
 
 // Close flushes and closes. Closing twice is harmless.
 func (d *DB) Close() error {
+	if d.removeOnClose.Load() {
+		d.flushed.Store(d.applied.Load()) // nobody will read it again
+	}
 	flushErr := d.Flush()
 	if errors.Is(flushErr, pebble.ErrClosed) {
 		return nil
@@ -275,7 +280,11 @@ func (d *DB) Close() error {
 		done <- d.db.Close()
 	}()
 	if flushErr == nil {
-		if err := <-done; err != nil {
+		err := <-done
+		if err == nil && d.removeOnClose.Load() {
+			err = d.disk.RemoveAll(d.dir)
+		}
+		if err != nil {
 			return honeyant.E("pebblekv.Close", kindOf(err), d.dir, err)
 		}
 		return nil

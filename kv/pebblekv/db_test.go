@@ -32,7 +32,7 @@ func open(t testing.TB, dir string, o pebblekv.Options) *pebblekv.DB {
 }
 
 func TestSuite(t *testing.T) {
-	defer goleak.VerifyNone(t)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent()) // a failed database keeps its goroutines
 	for _, wal := range []bool{false, true} {
 		t.Run(fmt.Sprintf("wal=%v", wal), func(t *testing.T) {
 			kvtest.Suite(t, func(t *testing.T, dir string) kv.DB { return open(t, dir, pebblekv.Options{WAL: wal}) })
