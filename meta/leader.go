@@ -79,12 +79,12 @@ type Call struct {
 	Seq  uint64
 	// Retry says that the change may have been sent before. Its answer is then kept even if it is an error.
 	Retry bool
-	// Stamp orders what a session says about its opens: Open, Release, Make with Open, Reassert.
+	// Stamp orders what a session says about its opens: Open, Release, Make with Open, Reassert, ReleaseOpens.
 	Stamp uint64
 	Op    Op
 }
 
-// Do carries out a call. An answer means that it is applied on a quorum's stable storage; what a read
+// Do carries out a call. The op is read until Do returns. An answer means that it is applied on a quorum's stable storage; what a read
 // answers includes everything that was acknowledged to anybody before Do began. Kinds besides the
 // operation's own: NotLeader (whether it was done is unknown: ask the leader, same slot and seq, Retry),
 // Unavailable (ctx ended, likewise unknown), Fenced (the session is dead), Stale (an old seq).
@@ -226,6 +226,28 @@ func (l *Leader) Reassert(s honeyant.SessionID, epoch, stamp uint64, open []Open
 		t.wakeReaper()
 	}
 	return nil
+}
+
+// ReleaseOpens takes registrations of a session back, each unless it is newer than its stamp.
+func (l *Leader) ReleaseOpens(s honeyant.SessionID, files []ReleasedFile) error {
+	t, err := l.tenure()
+	if err != nil {
+		return err
+	}
+	if t.sessions.hear(s) == nil {
+		return nil // all its registrations are gone
+	}
+	for _, f := range files {
+		t.opens.remove(s, f.OpenFile, f.Stamp)
+		t.releasedOrphan(f.OpenFile)
+	}
+	return nil
+}
+
+// ReleasedFile is an inode that a session no longer has open, as of Stamp.
+type ReleasedFile struct {
+	OpenFile
+	Stamp uint64
 }
 
 // OpensKnown tells whether all live sessions have said what they have open in this epoch.

@@ -23,7 +23,7 @@ import (
 func (t *tenure) read(ctx context.Context, call *Call) (Reply, error) {
 	switch op := call.Op.(type) {
 	case *Release:
-		return t.release(ctx, call, op)
+		return t.release(call, op)
 	case *Open:
 		return t.open(ctx, call, op)
 	}
@@ -72,15 +72,17 @@ func (t *tenure) open(ctx context.Context, call *Call, op *Open) (Reply, error) 
 }
 
 // release changes only memory, so it needs no quorum.
-func (t *tenure) release(_ context.Context, call *Call, op *Release) (Reply, error) {
-	reply, err := t.evaluateApplied(call)
-	if err != nil {
-		return nil, err
-	}
-	if _, orphan, _ := t.overlay.Get(inoKey(tabOrphan, op.Volume, op.Ino)); orphan {
+func (t *tenure) release(call *Call, op *Release) (Reply, error) {
+	t.opens.remove(call.Session, OpenFile{op.Volume, op.Ino}, call.Stamp)
+	t.releasedOrphan(OpenFile{op.Volume, op.Ino})
+	return &Done{}, nil
+}
+
+// releasedOrphan wakes the reaper if the file was only waiting for its last user.
+func (t *tenure) releasedOrphan(f OpenFile) {
+	if _, orphan, err := t.overlay.Get(inoKey(tabOrphan, f.Volume, f.Ino)); orphan && err == nil {
 		t.wakeReaper()
 	}
-	return reply, nil
 }
 
 // verifier asks the quorum whether this node leads, once for all that wait meanwhile. Safe for concurrent use.

@@ -9,7 +9,9 @@ import (
 
 // run evaluates one call, on the evaluation goroutine.
 func (t *tenure) run(p *pending) {
-	if p.ctx.Err() != nil {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.gone || p.ctx.Err() != nil {
 		return // its caller has gone, and nothing was done
 	}
 	call := p.call

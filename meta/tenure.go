@@ -46,6 +46,16 @@ type pending struct {
 	ctx  context.Context
 	call *Call
 	done chan outcome // holds 1
+
+	mu   sync.Mutex // held while the operation is evaluated, so that its owner has it back afterwards
+	gone bool       // the caller has given up
+}
+
+// giveUp keeps the call from being evaluated, or waits until it has been.
+func (p *pending) giveUp() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.gone = true
 }
 
 // outcome is how a call ended.
@@ -135,8 +145,10 @@ func (t *tenure) do(ctx context.Context, call *Call) (Reply, error) {
 	case out := <-p.done:
 		return t.finish(ctx, call, out)
 	case <-ctx.Done():
+		p.giveUp()
 		return nil, t.gaveUp(ctx, call)
 	case <-t.ctx.Done():
+		p.giveUp()
 	}
 	select {
 	case out := <-p.done: // it was answered before the end

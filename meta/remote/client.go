@@ -1,0 +1,258 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/meta"
+	"github.com/honeyant/honeyant/rpc"
+	"github.com/honeyant/honeyant/rpc/wire"
+)
+
+// Options of a session or an admin client. Zero values mean the defaults.
+type Options struct {
+	// Caller makes calls to other nodes by ProtoMeta.
+	Caller rpc.Caller
+	// Local is this node's own Leader, asked directly while ok; may be nil.
+	Local func() (l *meta.Leader, ok bool)
+	// Leader tells who leads, as far as this node knows; may be nil.
+	Leader func() (node honeyant.NodeID, ok bool)
+	// Candidates lists the nodes that may lead, usually the voters; asked in turn when nothing better is known.
+	Candidates func() []honeyant.NodeID
+
+	Node     honeyant.NodeID // this node, as the session's owner
+	Name     string          // what the session is for, as shown to people
+	Deadline time.Duration   // "meta-call": the longest a call without a deadline of its own takes; default 30 s
+	Attempt  time.Duration   // "meta-attempt": the longest one node is waited for before the next is asked; default 3 s
+	Log      *slog.Logger    // default: nothing is logged
+	// OnFenced is called once, on a goroutine of its own, when the session turns out to be dead.
+	OnFenced func()
+}
+
+func (o Options) withDefaults() Options {
+	if o.Deadline <= 0 {
+		o.Deadline = 30 * time.Second
+	}
+	if o.Attempt <= 0 {
+		o.Attempt = 3 * time.Second
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// client finds the leader and asks it, again and again. Safe for concurrent use.
+type client struct {
+	o    Options
+	mu   sync.Mutex      // guards below
+	last honeyant.NodeID // answered as the leader, or was named by one that does not lead
+	turn int             // next candidate
+}
+
+const (
+	firstPause = 10 * time.Millisecond
+	maxPause   = 250 * time.Millisecond
+)
+
+// A question is one call to whatever node leads: directly, or encoded.
+type question struct {
+	method rpc.Method
+	direct func(ctx context.Context, l *meta.Leader) error
+	encode func() []byte
+	decode func(body []byte) error
+	// failed is told of each attempt whose outcome is unknown; may be nil.
+	failed func()
+}
+
+// withDeadline gives ctx the default deadline if it has none.
+func (c *client) withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeoutCause(ctx, c.o.Deadline, fmt.Errorf("meta-call: no outcome within %v", c.o.Deadline))
+}
+
+// ask asks until there is an outcome or ctx ends. The errors NotLeader and Unavailable are not outcomes.
+func (c *client) ask(ctx context.Context, q *question) error {
+	pause := firstPause
+	var last error
+	tried := 0
+	for {
+		err := c.attempt(ctx, q)
+		if !errors.Is(err, honeyant.NotLeader) && !errors.Is(err, honeyant.Unavailable) {
+			return err
+		}
+		if q.failed != nil {
+			q.failed()
+		}
+		last = err
+		if ctx.Err() != nil {
+			return ended(ctx, last)
+		}
+		// A node that names another leads there at once; after a round without luck, pause.
+		if tried++; tried%2 == 0 || errors.Is(err, honeyant.Unavailable) {
+			select {
+			case <-ctx.Done():
+				return ended(ctx, last)
+			case <-time.After(pause):
+			}
+			pause = min(2*pause, maxPause)
+		}
+	}
+}
+
+// ended is the error of a call whose context is over: it leaves open whether it was done.
+func ended(ctx context.Context, last error) error {
+	kind := honeyant.Unavailable
+	if errors.Is(ctx.Err(), context.Canceled) {
+		kind = honeyant.Interrupted
+	}
+	cause := context.Cause(ctx)
+	if last != nil && !errors.Is(last, context.Canceled) && !errors.Is(last, context.DeadlineExceeded) {
+		cause = fmt.Errorf("%w; last answer: %v", cause, last)
+	}
+	return honeyant.E("remote.Do", kind, "", cause)
+}
+
+// attempt asks one node.
+func (c *client) attempt(ctx context.Context, q *question) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.o.Attempt, fmt.Errorf("meta-attempt: no answer within %v", c.o.Attempt))
+	defer cancel()
+	if c.o.Local != nil {
+		if l, ok := c.o.Local(); ok && l != nil {
+			if err := q.direct(ctx, l); !errors.Is(err, honeyant.NotLeader) {
+				return err
+			}
+		}
+	}
+	node, ok := c.pick()
+	if !ok {
+		return honeyant.E("remote.Do", honeyant.Unavailable, "", errors.New("no node is known that could lead"))
+	}
+	raw, err := c.o.Caller.Call(ctx, node, q.method, q.encode())
+	if err != nil {
+		c.forget(node)
+		if errors.Is(err, honeyant.Invalid) || errors.Is(err, honeyant.Corrupt) {
+			return err // it can not be sent
+		}
+		return unavailable(err)
+	}
+	var a answer
+	if err := wire.Unmarshal(raw, a.fields); err != nil {
+		return honeyant.E("remote.Do", honeyant.Corrupt, node.String(), err)
+	}
+	if a.failed {
+		if a.kind == honeyant.NotLeader {
+			c.follow(node, a.leader)
+		}
+		return a.err("remote.Do", node)
+	}
+	c.follow(0, node)
+	if q.decode == nil {
+		return nil
+	}
+	return q.decode(a.body)
+}
+
+// unavailable is a failed call as such: whatever the network says, its outcome is unknown.
+func unavailable(err error) error {
+	if errors.Is(err, honeyant.Unavailable) {
+		return err
+	}
+	return honeyant.E("remote.Do", honeyant.Unavailable, "", err)
+}
+
+// pick chooses whom to ask.
+func (c *client) pick() (honeyant.NodeID, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.last != 0 {
+		return c.last, true
+	}
+	turn := c.turn
+	c.turn++
+	if turn%2 == 0 && c.o.Leader != nil { // every other time: the hint may be wrong for long
+		if id, ok := c.o.Leader(); ok && id != 0 {
+			return id, true
+		}
+	}
+	var all []honeyant.NodeID
+	if c.o.Candidates != nil {
+		all = c.o.Candidates()
+	}
+	if len(all) == 0 {
+		return 0, false
+	}
+	return all[(turn/2)%len(all)], true
+}
+
+// follow takes a hint from node, which does not lead itself.
+func (c *client) follow(node, leader honeyant.NodeID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if leader == node {
+		leader = 0
+	}
+	c.last = leader
+}
+
+// forget drops what was known if it was node.
+func (c *client) forget(node honeyant.NodeID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.last == node {
+		c.last = 0
+	}
+}
+
+// do carries out a call.
+func (c *client) do(ctx context.Context, call *meta.Call) (reply meta.Reply, err error) {
+	var op []byte
+	change := !meta.ReadOnly(call.Op)
+	q := question{
+		method: methodDo,
+		direct: func(ctx context.Context, l *meta.Leader) (err error) {
+			reply, err = l.Do(ctx, *call)
+			return err
+		},
+		encode: func() []byte {
+			if op == nil {
+				op = meta.EncodeOp(call.Op)
+			}
+			r := doRequest{call: *call, op: op}
+			return wire.Marshal(r.fields)
+		},
+		decode: func(body []byte) error {
+			reply = meta.NewReply(call.Op)
+			if err := wire.Unmarshal(body, reply.Fields); err != nil {
+				return honeyant.E("remote.Do", honeyant.Corrupt, call.Op.Code().String(), err)
+			}
+			return nil
+		},
+		failed: func() { call.Retry = change },
+	}
+	if err := c.ask(ctx, &q); err != nil {
+		return nil, err
+	}
+	return reply, nil
+}
+
+// Admin carries out operations without a session: for nodes, stores, tokens, settings and healing, whose
+// changes may be repeated without harm. Safe for concurrent use.
+type Admin struct{ c *client }
+
+// NewAdmin makes an Admin; it connects when it is asked.
+func NewAdmin(o Options) *Admin { return &Admin{&client{o: o.withDefaults()}} }
+
+// Do implements meta.Doer.
+func (a *Admin) Do(ctx context.Context, op meta.Op) (meta.Reply, error) {
+	ctx, cancel := a.c.withDeadline(ctx)
+	defer cancel()
+	return a.c.do(ctx, &meta.Call{Op: op})
+}

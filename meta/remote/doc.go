@@ -1,0 +1,14 @@
+// Package remote carries metadata operations from a session to the leader, wherever that is: the wire, the
+// server beside a node's meta.Leader, and the client side of a session, which retries across changes of the
+// leader until it knows the outcome.
+//
+// Invariants (numbers of doc/invariants.md in brackets):
+//
+//	W1  A change is sent with the same slot and seq until its outcome is known; only then the slot is used
+//	    again, even if the caller has long been told that its time is over. [23]
+//	W2  What a session has open is said again to every new leader, and "that was all" only after every open
+//	    that was under way before has ended. [22]
+//	W3  A release never takes back a later open: what a session says about its opens carries a stamp. [22]
+//	W4  A session that was told Fenced says Fenced to everybody from then on. [18]
+//	W5  Every call ends with its context or after Options.Deadline ("meta-call").
+package remote

@@ -1,0 +1,141 @@
+package remote
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/meta"
+	"github.com/honeyant/honeyant/rpc"
+	"github.com/honeyant/honeyant/rpc/wire"
+)
+
+// Methods of ProtoMeta.
+const (
+	methodDo rpc.Method = iota + 1
+	methodRenew
+	methodReassert
+	methodRelease
+)
+
+// maxOp bounds an encoded operation or reply, in bytes.
+const maxOp = 4 << 20
+
+// doRequest is one operation.
+type doRequest struct {
+	call meta.Call // without Op
+	op   []byte
+}
+
+func (r *doRequest) fields(c *wire.Codec) {
+	wire.Uint(c, &r.call.Session)
+	wire.Uint(c, &r.call.Slot)
+	wire.Uint(c, &r.call.Seq)
+	c.Bool(&r.call.Retry)
+	wire.Uint(c, &r.call.Stamp)
+	c.View(&r.op, maxOp)
+}
+
+// reassertRequest is a part of what a session has open.
+type reassertRequest struct {
+	session honeyant.SessionID
+	epoch   uint64
+	stamp   uint64
+	open    []meta.OpenFile
+	last    bool
+}
+
+// maxOpens bounds the files that one message names.
+const maxOpens = 4096
+
+func (r *reassertRequest) fields(c *wire.Codec) {
+	wire.Uint(c, &r.session)
+	wire.Uint(c, &r.epoch)
+	wire.Uint(c, &r.stamp)
+	wire.Slice(c, &r.open, maxOpens, openFile)
+	c.Bool(&r.last)
+}
+
+func openFile(c *wire.Codec, f *meta.OpenFile) {
+	wire.Uint(c, &f.Volume)
+	wire.Uint(c, &f.Ino)
+}
+
+// releaseRequest is what a session no longer has open.
+type releaseRequest struct {
+	session honeyant.SessionID
+	files   []meta.ReleasedFile
+}
+
+func (r *releaseRequest) fields(c *wire.Codec) {
+	wire.Uint(c, &r.session)
+	wire.Slice(c, &r.files, maxOpens, func(c *wire.Codec, f *meta.ReleasedFile) {
+		openFile(c, &f.OpenFile)
+		wire.Uint(c, &f.Stamp)
+	})
+}
+
+func renewalFields(c *wire.Codec, r *meta.Renewal) {
+	wire.Uint(c, &r.Epoch)
+	wire.Int(c, &r.TTL)
+	if c.Decoding() && (r.TTL < 0 || r.TTL > time.Hour) {
+		c.Failf("TTL %v", r.TTL)
+	}
+}
+
+// answer is what every method answers: a body, or an error and perhaps who leads.
+type answer struct {
+	failed bool
+	kind   honeyant.Kind
+	object string
+	text   string
+	leader honeyant.NodeID // a hint, with NotLeader; 0: none
+	body   []byte
+}
+
+func (a *answer) fields(c *wire.Codec) {
+	c.Bool(&a.failed)
+	if !a.failed {
+		c.View(&a.body, maxOp)
+		return
+	}
+	wire.Uint(c, &a.kind)
+	c.String(&a.object, 1<<12)
+	c.String(&a.text, 1<<12)
+	wire.Uint(c, &a.leader)
+}
+
+// failure makes the answer to a call that failed.
+func failure(err error, hint func() (honeyant.NodeID, bool)) answer {
+	a := answer{failed: true, kind: honeyant.KindOf(err), text: cut(err.Error())}
+	var e *honeyant.Error
+	if errors.As(err, &e) {
+		a.object = cut(e.Object)
+		if e.Err != nil {
+			a.text = cut(e.Err.Error())
+		} else {
+			a.text = ""
+		}
+	}
+	if a.kind == honeyant.NotLeader && hint != nil {
+		if id, ok := hint(); ok {
+			a.leader = id
+		}
+	}
+	return a
+}
+
+func cut(s string) string { return s[:min(len(s), 1<<10)] }
+
+// err is the error that a failed answer tells.
+func (a *answer) err(op string, node honeyant.NodeID) error {
+	e := &honeyant.Error{Op: op, Kind: a.kind, Object: a.object, Node: node}
+	if a.text != "" {
+		e.Err = errors.New(a.text)
+	}
+	if e.Kind == honeyant.Other {
+		e.Err = fmt.Errorf("%s", a.text)
+	}
+	return e
+}

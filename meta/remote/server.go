@@ -1,0 +1,103 @@
+package remote
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/meta"
+	"github.com/honeyant/honeyant/rpc"
+	"github.com/honeyant/honeyant/rpc/wire"
+)
+
+// ServerOptions configure a server.
+type ServerOptions struct {
+	// Leader is this node's Leader; ok false while the node does not lead or keeps no metadata.
+	Leader func() (l *meta.Leader, ok bool)
+	// Hint tells who leads, as far as this node knows; may be nil.
+	Hint func() (node honeyant.NodeID, ok bool)
+	// Deadline ("meta-serve") bounds a call whose caller said nothing; default 30 s.
+	Deadline time.Duration
+}
+
+// NewServer answers ProtoMeta. A node that does not lead answers NotLeader and who does, if it knows.
+func NewServer(o ServerOptions) rpc.Handler {
+	if o.Deadline <= 0 {
+		o.Deadline = 30 * time.Second
+	}
+	s := &server{o}
+	return s.handle
+}
+
+type server struct{ o ServerOptions }
+
+func (s *server) handle(ctx context.Context, peer honeyant.NodeID, m rpc.Method, req []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, s.o.Deadline, fmt.Errorf("meta-serve: no outcome within %v", s.o.Deadline))
+	defer cancel()
+	body, err := s.serve(ctx, peer, m, req)
+	a := answer{body: body}
+	if err != nil {
+		a = failure(err, s.o.Hint)
+	}
+	return wire.Marshal(a.fields), nil
+}
+
+func (s *server) serve(ctx context.Context, peer honeyant.NodeID, m rpc.Method, req []byte) ([]byte, error) {
+	l, ok := s.o.Leader()
+	if !ok || l == nil {
+		return nil, honeyant.E("remote.Serve", honeyant.NotLeader, "", nil)
+	}
+	switch m {
+	case methodDo:
+		return s.do(ctx, l, peer, req)
+	case methodRenew:
+		var id honeyant.SessionID
+		if err := wire.Unmarshal(req, func(c *wire.Codec) { wire.Uint(c, &id) }); err != nil {
+			return nil, err
+		}
+		r, err := l.Renew(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		return wire.Marshal(func(c *wire.Codec) { renewalFields(c, &r) }), nil
+	case methodReassert:
+		var r reassertRequest
+		if err := wire.Unmarshal(req, r.fields); err != nil {
+			return nil, err
+		}
+		return nil, l.Reassert(r.session, r.epoch, r.stamp, r.open, r.last)
+	case methodRelease:
+		var r releaseRequest
+		if err := wire.Unmarshal(req, r.fields); err != nil {
+			return nil, err
+		}
+		return nil, l.ReleaseOpens(r.session, r.files)
+	}
+	return nil, honeyant.E("remote.Serve", honeyant.Unsupported, fmt.Sprintf("method %d", m), nil)
+}
+
+func (s *server) do(ctx context.Context, l *meta.Leader, peer honeyant.NodeID, req []byte) ([]byte, error) {
+	var r doRequest
+	if err := wire.Unmarshal(req, r.fields); err != nil {
+		return nil, err
+	}
+	op, err := meta.DecodeOp(r.op)
+	if err != nil {
+		return nil, err
+	}
+	switch op := op.(type) {
+	case *meta.OpenSession:
+		if peer != 0 {
+			op.Node = peer
+		}
+	case *meta.Reap, *meta.Retag, *meta.Bootstrap:
+		return nil, honeyant.E("remote.Serve", honeyant.NotPermitted, op.Code().String(), fmt.Errorf("the leader does it by itself"))
+	}
+	r.call.Op = op
+	reply, err := l.Do(ctx, r.call)
+	if err != nil {
+		return nil, err
+	}
+	return wire.Marshal(reply.Fields), nil
+}

@@ -1,0 +1,346 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/meta"
+	"github.com/honeyant/honeyant/rpc/wire"
+)
+
+// Session is one client of the metadata leader, alive until Close or until the leader declares it dead. It
+// implements meta.Doer. Safe for concurrent use.
+type Session struct {
+	c           *client
+	o           Options
+	id          honeyant.SessionID
+	incarnation uint32
+	slots       *slotTable
+	opens       *openFiles
+
+	epoch    atomic.Uint64 // the newest one heard of
+	asserted atomic.Uint64 // the newest one whose leader knows all that is open
+	heard    atomic.Int64  // when the newest answered renewal was sent, in nanoseconds since born
+	ttl      atomic.Int64  // nanoseconds
+	born     time.Time
+
+	ctx    context.Context // ends when the session is over, with the cause
+	end    context.CancelCauseFunc
+	fenced atomic.Bool
+	wake   chan struct{} // holds 1: renew now
+
+	mu     sync.Mutex // guards below
+	closed bool
+	work   sync.WaitGroup // goroutines
+}
+
+// Open begins a session. It ends, unless closed, when the leader has not heard of it for long enough.
+func Open(ctx context.Context, o Options) (*Session, error) {
+	o = o.withDefaults()
+	c := &client{o: o}
+	ctx, cancel := c.withDeadline(ctx)
+	defer cancel()
+	sent := time.Now()
+	reply, err := c.do(ctx, &meta.Call{Op: &meta.OpenSession{Node: o.Node, Name: o.Name}})
+	if err != nil {
+		return nil, err
+	}
+	r, ok := reply.(*meta.SessionReply)
+	if !ok {
+		return nil, honeyant.E("remote.Open", honeyant.Internal, "", errors.New("not a session's reply"))
+	}
+	s := &Session{
+		c: c, o: o, id: r.Session, incarnation: r.Incarnation, slots: newSlotTable(), opens: newOpenFiles(),
+		born: sent, wake: make(chan struct{}, 1),
+	}
+	s.epoch.Store(r.Epoch)
+	s.asserted.Store(r.Epoch)
+	s.ttl.Store(int64(4 * time.Second))
+	s.ctx, s.end = context.WithCancelCause(context.Background())
+	s.work.Go(s.keepAlive)
+	return s, nil
+}
+
+// ID is the session's number, unique for ever.
+func (s *Session) ID() honeyant.SessionID { return s.id }
+
+// Incarnation is the cluster's, as of the session's opening.
+func (s *Session) Incarnation() uint32 { return s.incarnation }
+
+// Epoch is the leadership epoch that the session last heard of.
+func (s *Session) Epoch() uint64 { return s.epoch.Load() }
+
+// Fenced tells whether the leader has declared the session dead.
+func (s *Session) Fenced() bool { return s.fenced.Load() }
+
+// Silence is how long ago the newest renewal was sent that has been answered.
+func (s *Session) Silence() time.Duration {
+	return time.Since(s.born) - time.Duration(s.heard.Load())
+}
+
+// Status counts what the session has under way and open.
+func (s *Session) Status() (slotsBusy, openFiles int) { return s.slots.used(), s.opens.len() }
+
+// Do implements meta.Doer. Errors besides the operation's own: Unavailable (the deadline passed) and
+// Interrupted (ctx was cancelled), both of which leave open whether it was or will be done; Fenced. The op is
+// not read any more when Do has returned. A Lock whose outcome stays open should be followed by an Unlock.
+func (s *Session) Do(ctx context.Context, op meta.Op) (meta.Reply, error) {
+	if err := s.dead(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := s.c.withDeadline(ctx)
+	defer cancel()
+	var reply meta.Reply
+	var err error
+	switch o := op.(type) {
+	case *meta.Release:
+		s.opens.close(meta.OpenFile{Volume: o.Volume, Ino: o.Ino})
+		return &meta.Done{}, nil
+	case *meta.Open:
+		f := meta.OpenFile{Volume: o.Volume, Ino: o.Ino}
+		stamp, end := s.opens.begin(&f)
+		defer end()
+		if reply, err = s.c.do(ctx, &meta.Call{Session: s.id, Stamp: stamp, Op: op}); err == nil {
+			s.opens.opened(f)
+		}
+	default:
+		if meta.ReadOnly(op) {
+			reply, err = s.c.do(ctx, &meta.Call{Session: s.id, Op: op})
+		} else {
+			reply, err = s.change(ctx, op)
+		}
+	}
+	return reply, s.judge(err)
+}
+
+// dead is the error of a session that is over.
+func (s *Session) dead() error {
+	if s.fenced.Load() {
+		return honeyant.E("remote.Do", honeyant.Fenced, "", nil)
+	}
+	if s.ctx.Err() != nil {
+		return honeyant.E("remote.Do", honeyant.Unavailable, "", context.Cause(s.ctx))
+	}
+	return nil
+}
+
+// judge takes note if the session is dead.
+func (s *Session) judge(err error) error {
+	if errors.Is(err, honeyant.Fenced) {
+		s.fence()
+	}
+	return err
+}
+
+func (s *Session) fence() {
+	if s.fenced.Swap(true) {
+		return
+	}
+	s.o.Log.Error("metadata session is dead", "session", s.id)
+	s.end(honeyant.E("remote.Session", honeyant.Fenced, "", nil))
+	if s.o.OnFenced != nil {
+		go s.o.OnFenced() // not waited for by Close, which it may call
+	}
+}
+
+// change carries out a change in a slot.
+func (s *Session) change(ctx context.Context, op meta.Op) (meta.Reply, error) {
+	slot, seq, ok := s.slots.take(ctx, s.ctx.Done())
+	if !ok {
+		if err := s.dead(); err != nil {
+			return nil, err
+		}
+		return nil, ended(ctx, errors.New("all slots are busy"))
+	}
+	call := &meta.Call{Session: s.id, Slot: slot, Seq: seq, Op: op}
+	mk, opens := op.(*meta.Make)
+	if opens = opens && mk.Open; opens {
+		stamp, end := s.opens.begin(nil)
+		defer end()
+		call.Stamp = stamp
+	}
+	reply, err := s.c.do(ctx, call)
+	if unknown(err) {
+		s.resolve(call, err)
+		return nil, err
+	}
+	s.slots.give(slot)
+	if e, ok := reply.(*meta.EntryReply); ok && err == nil && opens {
+		s.opens.opened(meta.OpenFile{Volume: mk.Volume, Ino: e.Attr.Ino})
+	}
+	return reply, err
+}
+
+// unknown tells whether the error leaves open if the change was done.
+func unknown(err error) bool {
+	return errors.Is(err, honeyant.Unavailable) || errors.Is(err, honeyant.Interrupted)
+}
+
+// resolve goes on asking for the outcome of a change whose caller has gone (W1). It works on a copy of the
+// operation: the caller has its own back.
+func (s *Session) resolve(call *meta.Call, cause error) {
+	op, err := meta.DecodeOp(meta.EncodeOp(call.Op))
+	if err != nil {
+		panic("remote: an operation does not decode: " + err.Error())
+	}
+	again := *call
+	again.Op, again.Retry = op, true
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	s.o.Log.Warn("outcome of a metadata change is open", "op", op.Code(), "cause", cause)
+	s.work.Go(func() {
+		reply, err := s.c.do(s.ctx, &again)
+		if s.judge(err); s.ctx.Err() != nil {
+			return
+		}
+		if e, ok := reply.(*meta.EntryReply); ok && err == nil {
+			if mk, ok := op.(*meta.Make); ok && mk.Open {
+				s.opens.unwanted(meta.OpenFile{Volume: mk.Volume, Ino: e.Attr.Ino})
+			}
+		}
+		s.slots.give(again.Slot)
+	})
+}
+
+// keepAlive renews the session, says what is open to new leaders, and what is no longer open.
+func (s *Session) keepAlive() {
+	asserting := make(chan struct{}, 1) // one at a time
+	for {
+		ttl := time.Duration(s.ttl.Load())
+		s.renew(ttl)
+		s.sayReleased(ttl)
+		if s.asserted.Load() != s.epoch.Load() {
+			select {
+			case asserting <- struct{}{}:
+				s.work.Go(func() {
+					s.assert(s.epoch.Load())
+					<-asserting
+				})
+			default:
+			}
+		}
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-s.wake:
+		case <-time.After(ttl / 4):
+		}
+	}
+}
+
+// renew says that the session is alive. What fails is tried again at the next turn.
+func (s *Session) renew(ttl time.Duration) {
+	ctx, cancel := context.WithTimeoutCause(s.ctx, ttl, errors.New("renewal: no answer within a TTL"))
+	defer cancel()
+	var r meta.Renewal
+	sent := time.Since(s.born)
+	err := s.c.ask(ctx, &question{
+		method: methodRenew,
+		direct: func(ctx context.Context, l *meta.Leader) (err error) {
+			r, err = l.Renew(ctx, s.id)
+			return err
+		},
+		encode: func() []byte {
+			sent = time.Since(s.born)
+			return wire.Marshal(func(c *wire.Codec) { wire.Uint(c, &s.id) })
+		},
+		decode: func(body []byte) error {
+			return wire.Unmarshal(body, func(c *wire.Codec) { renewalFields(c, &r) })
+		},
+	})
+	if s.judge(err) != nil {
+		return
+	}
+	s.heard.Store(int64(sent))
+	s.ttl.Store(int64(max(r.TTL, 100*time.Millisecond)))
+	s.epoch.Store(r.Epoch) // only a leader that the quorum confirmed answers, so it never goes back
+}
+
+// sayReleased tells the leader what is no longer open.
+func (s *Session) sayReleased(ttl time.Duration) {
+	ctx, cancel := context.WithTimeoutCause(s.ctx, ttl, errors.New("release: no answer within a TTL"))
+	defer cancel()
+	for {
+		list := s.opens.takeReleased()
+		if len(list) == 0 {
+			return
+		}
+		err := s.c.ask(ctx, &question{
+			method: methodRelease,
+			direct: func(_ context.Context, l *meta.Leader) error { return l.ReleaseOpens(s.id, list) },
+			encode: func() []byte {
+				r := releaseRequest{session: s.id, files: list}
+				return wire.Marshal(r.fields)
+			},
+		})
+		if s.judge(err) != nil {
+			s.opens.keepReleased(list)
+			return
+		}
+	}
+}
+
+// assert says to the leader of a new epoch what is open (W2). What fails is tried again at the next turn.
+func (s *Session) assert(epoch uint64) {
+	// Opens that began under the old leader may have been answered by it: they must be in the list. Those
+	// that begin from now on are answered, and so registered, by the new one.
+	before := s.opens.before()
+	done := make(chan struct{})
+	go func() { before.Wait(); close(done) }() // ends with their deadlines
+	select {
+	case <-done:
+	case <-s.ctx.Done():
+		<-done
+		return
+	}
+	files, stamp := s.opens.list()
+	for {
+		part := files[:min(len(files), maxOpens)]
+		files = files[len(part):]
+		r := reassertRequest{session: s.id, epoch: epoch, stamp: stamp, open: part, last: len(files) == 0}
+		ctx, cancel := context.WithTimeoutCause(s.ctx, s.o.Deadline, errors.New("reassert: no answer"))
+		err := s.c.ask(ctx, &question{
+			method: methodReassert,
+			direct: func(_ context.Context, l *meta.Leader) error {
+				return l.Reassert(r.session, r.epoch, r.stamp, r.open, r.last)
+			},
+			encode: func() []byte { return wire.Marshal(r.fields) },
+		})
+		cancel()
+		if s.judge(err) != nil {
+			return // Stale: the next renewal tells the newer epoch
+		}
+		if r.last {
+			s.asserted.Store(epoch)
+			return
+		}
+	}
+}
+
+// Close ends the session at the leader, if it can be reached before ctx or "meta-call" ends, and here in any
+// case. Its locks are given back. Twice is harmless.
+func (s *Session) Close(ctx context.Context) error {
+	s.mu.Lock()
+	was := s.closed
+	s.closed = true
+	s.mu.Unlock()
+	var err error
+	if !was && !s.fenced.Load() {
+		ctx, cancel := s.c.withDeadline(ctx)
+		defer cancel()
+		_, err = s.c.do(ctx, &meta.Call{Op: &meta.CloseSession{Session: s.id}})
+	}
+	s.end(errors.New("the session is closed"))
+	s.work.Wait()
+	return err
+}
+
+// Reopen begins a new session with the same options, usually after this one was Fenced. This one is not closed.
+func (s *Session) Reopen(ctx context.Context) (*Session, error) { return Open(ctx, s.o) }
