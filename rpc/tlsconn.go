@@ -38,6 +38,34 @@ func (c *tlsConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// WriteBuffers writes the buffers one after another, gathered like one Write.
+func (c *tlsConn) WriteBuffers(bufs ...[]byte) error {
+	c.batch.begin()
+	var err error
+	for _, b := range bufs {
+		if _, err = c.Conn.Write(b); err != nil {
+			break
+		}
+	}
+	if flushErr := c.batch.end(); err == nil {
+		err = flushErr
+	}
+	return err
+}
+
+// WriteBuffers writes the buffers one after another, in as few system calls as c can.
+func WriteBuffers(c net.Conn, bufs ...[]byte) error {
+	if g, ok := c.(interface{ WriteBuffers(...[]byte) error }); ok {
+		return g.WriteBuffers(bufs...)
+	}
+	for _, b := range bufs {
+		if _, err := c.Write(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Close closes the socket without a TLS goodbye: that could wait for seconds on a peer that
 // does not read, and every protocol here tells by itself where its messages end.
 func (c *tlsConn) Close() error {
@@ -52,7 +80,7 @@ func (c *tlsConn) Close() error {
 
 const (
 	maxRecord  = 16 << 10  // bytes of payload in one TLS record
-	batchBytes = 128 << 10 // records gathered for one system call
+	batchBytes = 132 << 10 // records gathered for one system call: two frames of a chunk with all overhead
 )
 
 // batchConn lies under a tls.Conn: it reads ahead, and gathers what is written between

@@ -1,0 +1,64 @@
+package replica
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/rpc"
+)
+
+// Options of a Client and of the Server that shares it. Network and Map must be set; zero
+// values of the others mean the defaults.
+type Options struct {
+	Network rpc.Network
+	Map     func() *honeyant.Map
+	Local   Local // default: no stores here
+	Self    honeyant.NodeID
+	Log     *slog.Logger
+
+	// OnBad is told of a replica whose bytes failed their checksum. It must not block.
+	OnBad func(honeyant.ChunkID, honeyant.Replica)
+
+	Silence  time.Duration // a node of which nothing comes for so long is given up (2 s)
+	First    time.Duration // the same for a read while other replicas are left to try (1 s)
+	Patience time.Duration // the longest a store may work on one chunk (10 s)
+	Avoid    time.Duration // how long a node that was given up is avoided (5 s)
+
+	Conns   int // connections to one node at most (16)
+	Idle    int // of them kept when idle (6)
+	Streams int // streams of each kind served at once, 256 KiB of memory each (16)
+	Chain   int // bytes from which a chunk goes through a chain instead of to all in parallel (256 KiB)
+}
+
+func (o Options) withDefaults() Options {
+	setDefault(&o.Silence, 2*time.Second)
+	setDefault(&o.First, time.Second)
+	setDefault(&o.Patience, 10*time.Second)
+	setDefault(&o.Avoid, 5*time.Second)
+	setDefault(&o.Conns, 16)
+	setDefault(&o.Idle, 6)
+	setDefault(&o.Streams, 16)
+	setDefault(&o.Chain, 256<<10)
+	if o.Local == nil {
+		o.Local = nowhere{}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.OnBad == nil {
+		o.OnBad = func(honeyant.ChunkID, honeyant.Replica) {}
+	}
+	return o
+}
+
+func setDefault[T int | time.Duration](v *T, d T) {
+	if *v <= 0 {
+		*v = d
+	}
+}
+
+// nowhere is a process without stores.
+type nowhere struct{}
+
+func (nowhere) Store(honeyant.StoreID) (ChunkStore, bool) { return nil, false }
