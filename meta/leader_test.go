@@ -9,6 +9,7 @@ import (
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/meta"
+	"github.com/honeyant/honeyant/meta/metatest"
 )
 
 func mkdir(name string) *meta.Make {
@@ -28,8 +29,8 @@ func unlink(name string) *meta.Unlink {
 }
 
 func TestLeaderDoesAndAnswers(t *testing.T) {
-	r := newReplicas(t)
-	l, stop := r.lead(t, 0, meta.LeaderOptions{})
+	r := metatest.NewReplicas(t)
+	l, stop := r.Lead(t, 0, meta.LeaderOptions{})
 	bootstrap(t, l)
 	s := openSession(t, l)
 	var wg sync.WaitGroup
@@ -49,17 +50,17 @@ func TestLeaderDoesAndAnswers(t *testing.T) {
 	if _, err := l.Do(t.Context(), meta.Call{Op: lookup("d1")}); !errors.Is(err, honeyant.NotLeader) {
 		t.Fatal(err)
 	}
-	r.stop()
-	r.checkEqual(t)
-	if _, err := r.states[1].Query(lookup("d1")); err != nil {
+	r.Stop()
+	r.CheckEqual(t)
+	if _, err := r.States[1].Query(lookup("d1")); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // M4, rule 23.
 func TestSlotAnswersOnce(t *testing.T) {
-	r := newReplicas(t)
-	l, stop := r.lead(t, 0, meta.LeaderOptions{})
+	r := metatest.NewReplicas(t)
+	l, stop := r.Lead(t, 0, meta.LeaderOptions{})
 	bootstrap(t, l)
 	s := openSession(t, l)
 	call := meta.Call{Session: s, Slot: 3, Seq: 7, Op: mkdir("a")}
@@ -77,7 +78,7 @@ func TestSlotAnswersOnce(t *testing.T) {
 	}
 	again(l)
 	stop()
-	l2, _ := r.lead(t, 1, meta.LeaderOptions{})
+	l2, _ := r.Lead(t, 1, meta.LeaderOptions{})
 	again(l2)
 	_, err = l2.Do(t.Context(), meta.Call{Session: s, Slot: 3, Seq: 6, Op: mkdir("b")})
 	wantKind(t, err, honeyant.Stale)
@@ -95,15 +96,13 @@ func TestSlotAnswersOnce(t *testing.T) {
 
 // A retry during the first try waits for it and gets its answer.
 func TestRetryDuringFirstTry(t *testing.T) {
-	r := newReplicas(t)
-	l, _ := r.lead(t, 0, meta.LeaderOptions{})
+	r := metatest.NewReplicas(t)
+	l, _ := r.Lead(t, 0, meta.LeaderOptions{})
 	bootstrap(t, l)
 	s := openSession(t, l)
 	gate := make(chan struct{})
 	entered := make(chan struct{}, 100)
-	r.mu.Lock()
-	r.before = func() { entered <- struct{}{}; <-gate }
-	r.mu.Unlock()
+	r.SetBefore(func() { entered <- struct{}{}; <-gate })
 	answers := make(chan *meta.EntryReply, 3)
 	try := func() {
 		rep, err := l.Do(t.Context(), meta.Call{Session: s, Slot: 1, Seq: 1, Retry: true, Op: mkdir("x")})
@@ -133,16 +132,21 @@ func TestRetryDuringFirstTry(t *testing.T) {
 // Rule 1: after a refused or lost proposal nothing evaluated on top of it takes effect, and the leader goes on
 // in a new epoch.
 func TestFailedProposalDropsOverlay(t *testing.T) {
-	for name, f := range map[string]fate{"refuse": refuse, "lose": lose} {
+	for name, f := range map[string]metatest.Fate{"refuse": metatest.Refuse, "lose": metatest.Lose} {
 		t.Run(name, func(t *testing.T) {
-			r := newReplicas(t)
-			l, _ := r.lead(t, 0, meta.LeaderOptions{})
+			r := metatest.NewReplicas(t)
+			l, _ := r.Lead(t, 0, meta.LeaderOptions{})
 			bootstrap(t, l)
 			s := openSession(t, l)
 			epoch, _ := l.Epoch()
-			r.mu.Lock()
-			r.fate = func([]byte) fate { r.fate = nil; return f }
-			r.mu.Unlock()
+			done := false
+			r.SetFate(func([]byte) metatest.Fate {
+				if done {
+					return metatest.Commit
+				}
+				done = true
+				return f
+			})
 			_, err := l.Do(t.Context(), meta.Call{Session: s, Slot: 0, Seq: 1, Op: mkdir("a")})
 			wantKind(t, err, honeyant.NotLeader)
 			waitFor(t, func() bool { e, ok := l.Epoch(); return ok && e != epoch })
@@ -158,54 +162,45 @@ func TestFailedProposalDropsOverlay(t *testing.T) {
 
 // Rule 1: a batch that is in the log twice takes effect once, and batches of an older epoch not at all.
 func TestSupersededBatches(t *testing.T) {
-	r := newReplicas(t)
-	l, stop := r.lead(t, 0, meta.LeaderOptions{})
+	r := metatest.NewReplicas(t)
+	l, stop := r.Lead(t, 0, meta.LeaderOptions{})
 	bootstrap(t, l)
-	r.mu.Lock()
-	r.fate = func([]byte) fate { return twice }
-	r.mu.Unlock()
+	r.SetFate(func([]byte) metatest.Fate { return metatest.Twice })
 	mustDo(t, l.Direct(), mkdir("a"))
 	mustDo(t, l.Direct(), mkdir("b"))
 	stop()
-	r.mu.Lock()
-	r.fate = nil
-	old := r.log[len(r.log)-1]
-	r.mu.Unlock()
-	l2, _ := r.lead(t, 1, meta.LeaderOptions{})
-	before := dump(t, r.dbs[0])
-	v, err := r.append(old)
+	r.SetFate(nil)
+	log := r.Log()
+	old := log[len(log)-1]
+	l2, _ := r.Lead(t, 1, meta.LeaderOptions{})
+	before := metatest.Dump(t, r.DBs[0])
+	v, err := r.Append(old)
 	if err != nil || v != any(honeyant.Superseded) {
 		t.Fatal(v, err)
 	}
 	mustDo(t, l2.Direct(), lookup("b"))
-	r.stop()
-	r.checkEqual(t)
-	if len(dump(t, r.dbs[0])) != len(before) {
+	r.Stop()
+	r.CheckEqual(t)
+	if len(metatest.Dump(t, r.DBs[0])) != len(before) {
 		t.Fatal("a stale batch changed something")
 	}
 }
 
 // M2, rule 39: a read is not answered by a node that turns out not to lead, and does not see what is not applied.
 func TestReadsAreVerified(t *testing.T) {
-	r := newReplicas(t)
-	l, _ := r.lead(t, 0, meta.LeaderOptions{})
+	r := metatest.NewReplicas(t)
+	l, _ := r.Lead(t, 0, meta.LeaderOptions{})
 	bootstrap(t, l)
-	r.mu.Lock()
-	r.verify = func(context.Context) error { return errors.New("a newer term") }
-	r.mu.Unlock()
+	r.SetVerify(func(context.Context) error { return errors.New("a newer term") })
 	_, err := l.Do(t.Context(), meta.Call{Op: lookup("x")})
 	wantKind(t, err, honeyant.NotLeader)
 	// So are errors that change nothing.
 	_, err = l.Do(t.Context(), meta.Call{Op: unlink("x")})
 	wantKind(t, err, honeyant.NotLeader)
-	r.mu.Lock()
-	r.verify = nil
-	r.mu.Unlock()
+	r.SetVerify(nil)
 	gate := make(chan struct{})
 	entered := make(chan struct{}, 10)
-	r.mu.Lock()
-	r.before = func() { entered <- struct{}{}; <-gate }
-	r.mu.Unlock()
+	r.SetBefore(func() { entered <- struct{}{}; <-gate })
 	done := make(chan struct{})
 	go func() { defer close(done); mustDo(t, l.Direct(), mkdir("x")) }()
 	<-entered
@@ -217,14 +212,12 @@ func TestReadsAreVerified(t *testing.T) {
 }
 
 func TestDoEndsWithItsContext(t *testing.T) {
-	r := newReplicas(t)
-	l, _ := r.lead(t, 0, meta.LeaderOptions{})
+	r := metatest.NewReplicas(t)
+	l, _ := r.Lead(t, 0, meta.LeaderOptions{})
 	bootstrap(t, l)
 	gate := make(chan struct{})
 	entered := make(chan struct{}, 10)
-	r.mu.Lock()
-	r.before = func() { entered <- struct{}{}; <-gate }
-	r.mu.Unlock()
+	r.SetBefore(func() { entered <- struct{}{}; <-gate })
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-entered; cancel() }()
 	_, err := l.Do(ctx, meta.Call{Op: mkdir("x")})
