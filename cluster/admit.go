@@ -127,15 +127,11 @@ func (t *Tracker) admit(ctx context.Context, raw []byte) ([]byte, error) {
 	added, err := meta.Do(ctx, t.o.Doer, &meta.AddNode{
 		Name: m.Name, Address: m.Address, Zone: m.Zone, TokenHash: req.TokenHash, PublicKey: pub,
 	})
-	switch honeyant.KindOf(err) {
-	case honeyant.NotLeader, honeyant.Superseded, honeyant.Unavailable:
-		return nil, err
+	if errors.Is(err, honeyant.NotPermitted) {
+		return nil, honeyant.E(op, honeyant.Permission, m.Name, fmt.Errorf("%w (if it is the token: honeyant token create makes a new one)", err))
 	}
 	if err != nil {
-		return nil, explainToken(ctx, t.o.Doer, req.TokenHash, err)
-	}
-	if added.Node.State == honeyant.NodeRemoved {
-		return nil, honeyant.E(op, honeyant.Permission, added.Node.ID.String(), errors.New("the node was removed for good; join with a new directory"))
+		return nil, err
 	}
 	der, err := ca.sign(csr.PublicKey, added.Node.ID)
 	if err != nil {

@@ -260,7 +260,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 // passing tells errors that another try or another node may not give.
 func passing(err error) bool {
 	switch honeyant.KindOf(err) {
-	case honeyant.NotLeader, honeyant.Unavailable, honeyant.Superseded, honeyant.Stale:
+	case honeyant.NotLeader, honeyant.Unavailable, honeyant.Superseded:
 		return true
 	}
 	return errors.Is(err, context.DeadlineExceeded)

@@ -201,10 +201,10 @@ func TestJoinRefusals(t *testing.T) {
 		"no token":        {"", honeyant.Invalid, "begins with hat1-"},
 		"cut off":         {good[:60], honeyant.Invalid, "not whole"},
 		"typing error":    {good[:20] + flip(good[20]) + good[21:], honeyant.Invalid, "typing error"},
-		"never made":      {cluster.NewToken(one.id.Pin()).String(), honeyant.Permission, "does not know"},
+		"never made":      {cluster.NewToken(one.id.Pin()).String(), honeyant.Permission, "unknown, used up or revoked"},
 		"expired":         {token(t, s, one.id, cluster.TokenOptions{Life: time.Nanosecond}), honeyant.Permission, "expired"},
-		"used up":         {used, honeyant.Permission, "used up"},
-		"revoked":         {revoked, honeyant.Permission, "revoked"},
+		"used up":         {used, honeyant.Permission, "unknown, used up or revoked"},
+		"revoked":         {revoked, honeyant.Permission, "unknown, used up or revoked"},
 		"another cluster": {cluster.Token{Secret: parsed.Secret, Pin: sha256.Sum256(nil)}.String(), honeyant.Permission, "cluster is not the one of the token"},
 	} {
 		t.Run(name, func(t *testing.T) {

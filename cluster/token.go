@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"errors"
-	"math"
 	"strings"
 	"time"
 
@@ -35,7 +34,7 @@ const (
 const DefaultTokenLife = 24 * time.Hour
 
 // Unlimited as a token's number of uses sets no limit.
-const Unlimited = math.MaxUint32
+const Unlimited = meta.UnlimitedUses
 
 var tokenText = base32.StdEncoding.WithPadding(base32.NoPadding)
 
@@ -109,26 +108,4 @@ func CreateToken(ctx context.Context, d meta.Doer, pin [sha256.Size]byte, o Toke
 		return Token{}, meta.Token{}, honeyant.E("cluster.CreateToken", honeyant.Other, kept.Name, err)
 	}
 	return t, kept, nil
-}
-
-// explainToken says in words why the cluster refused a token, as far as it still knows.
-func explainToken(ctx context.Context, d meta.Doer, hash []byte, cause error) error {
-	const op = "cluster.Join"
-	reply, err := meta.Do(ctx, d, &meta.ListTokens{})
-	if err != nil {
-		return cause
-	}
-	for _, t := range reply.Tokens {
-		if !bytes.Equal(t.Hash, hash) {
-			continue
-		}
-		switch {
-		case !honeyant.TimeOf(time.Now()).Before(t.Expires):
-			return honeyant.E(op, honeyant.Permission, t.Name, errors.New("the join token has expired; make a new one: honeyant token create"))
-		case t.Left == 0:
-			return honeyant.E(op, honeyant.Permission, t.Name, errors.New("the join token is used up; make a new one: honeyant token create"))
-		}
-		return cause // the token is good: something else is wrong
-	}
-	return honeyant.E(op, honeyant.Permission, "token", errors.New("the cluster does not know this join token: it was revoked, used up or never made; make a new one: honeyant token create"))
 }

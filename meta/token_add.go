@@ -58,6 +58,9 @@ func (t *Tx) useToken(hash []byte) error {
 	if k.expired(t.Now) {
 		return honeyant.E(op, honeyant.NotPermitted, k.Name, errors.New("the token has expired"))
 	}
+	if k.Left == UnlimitedUses {
+		return nil
+	}
 	if k.Left--; k.Left == 0 {
 		t.del(nameKey(tabToken, string(hash)))
 	} else {
@@ -66,12 +69,15 @@ func (t *Tx) useToken(hash []byte) error {
 	return nil
 }
 
+// UnlimitedUses as Token.Left sets no limit.
+const UnlimitedUses = 1<<32 - 1
+
 // Token lets machines join. Only its hash is kept.
 type Token struct {
 	Hash    []byte // SHA-256
 	Name    string // first characters, to show
 	Expires honeyant.Time
-	Left    uint32 // how many machines may still join with it
+	Left    uint32 // how many machines may still join with it, or UnlimitedUses
 	Made    honeyant.Time
 }
 
