@@ -149,9 +149,16 @@ func (in *inode) merged(a honeyant.Attr) honeyant.Attr {
 	if a.Ctime.Before(later) {
 		a.Ctime = later
 	}
-	pending := in.dirtyBytes
+	pending, killPriv := in.dirtyBytes, in.killPriv
 	for _, f := range in.flights {
 		pending += f.bytes
+		killPriv = killPriv || f.killPriv
+	}
+	if killPriv { // as the commit will
+		if a.Mode&0o010 != 0 {
+			a.Mode &^= honeyant.ModeSetgid
+		}
+		a.Mode &^= honeyant.ModeSetuid
 	}
 	a.Blocks = min(a.Blocks+uint64(pending+511)/512, max(a.Blocks, (a.Size+511)/512))
 	return a
