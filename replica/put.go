@@ -39,8 +39,10 @@ func (m *memorySource) next() ([]byte, []uint32, error) {
 func (m *memorySource) rewind() bool { m.at = 0; return true }
 func (m *memorySource) drain()       {}
 
-// errUnknown is the outcome of a store behind one that broke: it may have the chunk.
-var errUnknown = errors.New("the chain broke before it")
+// unknown is the outcome of a store behind one that broke: it may have the chunk or not.
+func unknown() error {
+	return honeyant.E("replica.Put", honeyant.Interrupted, "", errors.New("the chain broke before it"))
+}
 
 // putChain sends a chunk to the first hop, which forwards it to the others, and tells what
 // came of each. Eager sends the data without asking first: for small ones.
@@ -48,7 +50,7 @@ func (c *Client) putChain(ctx context.Context, r *request, to []hop, src source)
 	defer src.drain()
 	all := make([]outcome, len(to))
 	for i, h := range to {
-		all[i] = outcome{store: h.store, err: errUnknown}
+		all[i] = outcome{store: h.store, err: unknown()}
 	}
 	req := *r
 	req.store, req.hops = to[0].store, to[1:]

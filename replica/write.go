@@ -96,7 +96,7 @@ func (w *writing) round(ctx context.Context, to []honeyant.StoreID, next func([]
 			continue
 		case o.err == nil:
 			o.err = honeyant.E("replica.Write", honeyant.Corrupt, o.store.String(), errors.New("the store keeps other bytes"))
-		case o.err == errUnknown && !slices.Contains(w.again, o.store):
+		case errors.Is(o.err, honeyant.Interrupted) && !slices.Contains(w.again, o.store):
 			w.again = append(w.again, o.store)
 			pending = append(pending, o.store)
 			continue
