@@ -96,7 +96,7 @@ func (c *checker) fault(object, format string, args ...any) {
 
 // table goes through a table of the volume; rest is the key after table and volume.
 func (c *checker) table(table byte, least int, fn func(rest, value []byte)) {
-	c.tx.scan(volumeKey(table, c.v, 0), volumeKey(table, c.v+1, 0), func(k, value []byte) bool {
+	c.tx.scan(volumeKey(table, c.v, 0), kv.PrefixEnd(volumeKey(table, c.v, 0)), func(k, value []byte) bool {
 		if len(k) < 5+least {
 			c.fault(keyString(k), "short key")
 			return true

@@ -85,10 +85,10 @@ func (o *Commit) check(op string, base uint64) (end uint64, err error) {
 	for n := range o.Extents {
 		e := &o.Extents[n]
 		switch {
+		case e.Length == 0 || e.Length > honeyant.ChunkSize || e.Offset < before:
+			return bad(honeyant.Invalid, "extents must ascend, not overlap, and be no longer than a chunk")
 		case e.Offset > honeyant.MaxFileSize || base+e.End() > honeyant.MaxFileSize:
 			return bad(honeyant.TooLarge, "data past the largest size")
-		case e.Length == 0 || e.Offset < before:
-			return bad(honeyant.Invalid, "extents must ascend and not overlap")
 		case e.Inline == nil && (e.Chunk.IsZero() || uint64(e.ChunkOffset)+uint64(e.Length) > honeyant.ChunkSize):
 			return bad(honeyant.Invalid, "an extent must lie in a chunk")
 		case e.Inline != nil && (!e.Chunk.IsZero() || len(e.Inline) != int(e.Length)):

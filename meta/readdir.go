@@ -44,6 +44,8 @@ func (o *ReadDir) eval(tx *Tx) (Reply, error) {
 	}
 	from := dentryFrom(o.Volume, o.Dir, o.Cookie)
 	switch {
+	case o.Cookie>>63 != 0:
+		return &ReadDirReply{EOF: true, Plus: o.Plus}, nil
 	case o.After != "":
 		from = append(append(from, o.After...), 0)
 	case o.Cookie != 0:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/kv"
 	"github.com/honeyant/honeyant/rpc/wire"
 )
 
@@ -55,7 +56,7 @@ type reaper struct {
 // list gathers at most limit keys of a volume's table, with their values.
 func (r *reaper) list(table byte, limit int, want func(id uint64) bool) (ids []uint64, values [][]byte) {
 	from := volumeKey(table, r.v, 0)
-	r.tx.scan(from, volumeKey(table, r.v+1, 0), func(k, value []byte) bool {
+	r.tx.scan(from, kv.PrefixEnd(from), func(k, value []byte) bool {
 		if id := binary.BigEndian.Uint64(k[len(from):]); want(id) {
 			ids, values = append(ids, id), append(values, bytes.Clone(value))
 		}
