@@ -61,11 +61,11 @@ func (t Token) Hash() []byte {
 	return sum[:]
 }
 
-// ParseToken reads what String wrote; case and surrounding space do not matter. Errors: Invalid.
+// ParseToken reads what String wrote; case and white space do not matter. Errors: Invalid.
 func ParseToken(s string) (Token, error) {
 	const op = "cluster.ParseToken"
 	var t Token
-	s = strings.ToLower(strings.TrimSpace(s))
+	s = strings.ToLower(strings.Join(strings.Fields(s), "")) // a terminal may have broken the line
 	rest, ok := strings.CutPrefix(s, tokenPrefix)
 	if !ok {
 		return t, honeyant.E(op, honeyant.Invalid, "", errors.New("a join token begins with "+tokenPrefix))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"sync"
@@ -434,4 +435,67 @@ func TestMapFileCrash(t *testing.T) {
 			t.Fatalf("cut at %d: %v", cut, err)
 		}
 	}
+}
+
+// Random partitions, deaths of leaders and pauses; once all is well again every node agrees.
+func TestRandomFaultsConverge(t *testing.T) {
+	seed := time.Now().UnixNano()
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(uint64(seed), 1))
+	synctest.Test(t, func(t *testing.T) {
+		const n = 4
+		c := newColony(t, n)
+		any := func() honeyant.NodeID { return honeyant.NodeID(1 + rnd.IntN(n)) }
+		leader, epoch := honeyant.NodeID(1), uint64(1)
+		versions := map[honeyant.NodeID]*honeyant.Map{}
+		for range 60 {
+			switch a, b := any(), any(); rnd.IntN(5) {
+			case 0:
+				c.world.Isolate(a)
+			case 1:
+				if a != b {
+					c.world.Cut(a, b)
+				}
+			case 2:
+				c.world.HealAll()
+			case 3: // another leader; the old one may not learn of it at once
+				old := leader
+				leader, epoch = a, epoch+1
+				c.s.lead(leader)
+				c.nodes[leader].tracker.Lead(epoch)
+				if old != leader && rnd.IntN(2) == 0 {
+					c.nodes[old].tracker.Resign()
+				}
+			case 4:
+				c.nodes[a].stop()
+				c.boot(a, nil)
+				if a == leader {
+					c.nodes[a].tracker.Lead(epoch)
+				}
+			}
+			wait(time.Duration(rnd.IntN(20000)) * time.Millisecond)
+			for id, m := range c.nodes {
+				cur := m.agent.Map()
+				if old := versions[id]; old != nil && (cur.Epoch < old.Epoch || cur.Epoch == old.Epoch && cur.Version < old.Version) {
+					t.Errorf("node %v went back from %d/%d to %d/%d", id, old.Epoch, old.Version, cur.Epoch, cur.Version)
+				}
+				versions[id] = cur
+			}
+		}
+		c.world.HealAll()
+		wait(30 * time.Second)
+		want := c.nodes[leader].tracker.Map()
+		if want == nil {
+			t.Fatal("the leader does not lead")
+		}
+		for id, m := range c.nodes {
+			cur := m.agent.Map()
+			if cur.Leader != leader || cur.Epoch != want.Epoch || cur.Version != want.Version || m.agent.Fresh() != nil {
+				t.Errorf("node %v: leader %v, %d/%d (want %d/%d), fresh %v", id, cur.Leader, cur.Epoch, cur.Version, want.Epoch, want.Version, m.agent.Fresh())
+			}
+			for other := range c.nodes {
+				c.want(id, other, honeyant.NodeUp)
+			}
+		}
+	})
 }
