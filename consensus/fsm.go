@@ -17,7 +17,7 @@ type fsm struct {
 	store   *snapshotStore
 	halt    func(error)
 	gate    func(index uint64) // returns when the entry may take effect (C4)
-	applied uint64                   // the last command in the state
+	applied uint64             // the last command in the state
 	halted  error
 }
 

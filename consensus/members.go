@@ -63,34 +63,36 @@ func (n *Node) CaughtUp(id honeyant.NodeID) bool {
 	return false
 }
 
-// change waits until raft has committed a change of the configuration.
-func (n *Node) change(ctx context.Context, op string, id honeyant.NodeID, start func(prev uint64, wait time.Duration) hraft.IndexFuture) error {
+// change waits until raft has committed a change of the configuration, at index.
+func (n *Node) change(ctx context.Context, op string, id honeyant.NodeID, start func(wait time.Duration) hraft.IndexFuture) (index uint64, err error) {
 	wait := n.o.Timings.Propose
 	if deadline, ok := ctx.Deadline(); ok {
 		wait = min(wait, max(time.Until(deadline), time.Millisecond))
 	}
-	current := n.raft.GetConfiguration()
-	if err := current.Error(); err != nil {
-		return raftError(op, err)
-	}
-	err := n.await(ctx, op, start(current.Index(), wait))
+	future := start(wait)
+	err = n.await(ctx, op, future)
 	n.progress.membersChanged()
-	if err != nil && honeyant.KindOf(err) == honeyant.Internal {
-		// raft refuses a change based on an old configuration, and one that leaves no voter.
-		return honeyant.E(op, honeyant.Conflict, id.String(), err)
+	switch {
+	case err == nil:
+		return future.Index(), nil
+	case honeyant.KindOf(err) == honeyant.Internal: // raft refuses one that leaves no voter
+		return 0, honeyant.E(op, honeyant.Conflict, id.String(), err)
 	}
-	return err
+	return 0, err
 }
 
 // AddLearner makes a node copy the log. It returns when that is committed, not when the
 // node has caught up; a member keeps its role. NotLeader, Conflict, Unavailable.
 func (n *Node) AddLearner(ctx context.Context, id honeyant.NodeID) error {
-	return n.change(ctx, "consensus.AddLearner", id, func(prev uint64, wait time.Duration) hraft.IndexFuture {
-		return n.raft.AddNonvoter(serverID(id), serverAddress(id), prev, wait)
+	_, err := n.change(ctx, "consensus.AddLearner", id, func(wait time.Duration) hraft.IndexFuture {
+		return n.raft.AddNonvoter(serverID(id), serverAddress(id), 0, wait)
 	})
+	return err
 }
 
-// Promote makes a learner a voter. Conflict if it is no learner that has caught up.
+// Promote makes a learner a voter and waits until it knows: until then it would vote for
+// nobody, and losing one of the other voters could leave no majority. Conflict if it is no
+// learner that has caught up.
 func (n *Node) Promote(ctx context.Context, id honeyant.NodeID) error {
 	const op = "consensus.Promote"
 	list, err := n.Members()
@@ -107,25 +109,54 @@ func (n *Node) Promote(ctx context.Context, id honeyant.NodeID) error {
 		if !m.CaughtUp {
 			return honeyant.E(op, honeyant.Conflict, id.String(), errors.New("has not caught up"))
 		}
-		return n.change(ctx, op, id, func(prev uint64, wait time.Duration) hraft.IndexFuture {
-			return n.raft.AddVoter(serverID(id), serverAddress(id), prev, wait)
+		index, err := n.change(ctx, op, id, func(wait time.Duration) hraft.IndexFuture {
+			return n.raft.AddVoter(serverID(id), serverAddress(id), 0, wait)
 		})
+		if err != nil {
+			return err
+		}
+		return n.holds(ctx, id, index)
 	}
 	return honeyant.E(op, honeyant.NotExist, id.String(), errors.New("no member"))
 }
 
+// holds waits until a member has reported to hold the log up to index.
+func (n *Node) holds(ctx context.Context, id honeyant.NodeID, index uint64) error {
+	p := n.progress
+	ctx, cancel := context.WithTimeout(ctx, n.o.Timings.Propose)
+	defer cancel()
+	for {
+		p.mu.Lock()
+		q, news := p.peers[id], p.news
+		if q != nil && q.got.last >= index && q.got.lastTerm == q.term {
+			p.mu.Unlock()
+			return nil
+		}
+		p.mu.Unlock()
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return honeyant.E("consensus.Members", honeyant.Unavailable, id.String(), errors.New("the change is committed, but the node has not told that it knows"))
+		case <-n.ctx.Done():
+			return honeyant.E("consensus.Members", honeyant.Unavailable, "", context.Cause(n.ctx))
+		}
+	}
+}
+
 // Demote makes a voter a learner again.
 func (n *Node) Demote(ctx context.Context, id honeyant.NodeID) error {
-	return n.change(ctx, "consensus.Demote", id, func(prev uint64, wait time.Duration) hraft.IndexFuture {
-		return n.raft.DemoteVoter(serverID(id), prev, wait)
+	_, err := n.change(ctx, "consensus.Demote", id, func(wait time.Duration) hraft.IndexFuture {
+		return n.raft.DemoteVoter(serverID(id), 0, wait)
 	})
+	return err
 }
 
 // Remove takes a node out of the configuration.
 func (n *Node) Remove(ctx context.Context, id honeyant.NodeID) error {
-	return n.change(ctx, "consensus.Remove", id, func(prev uint64, wait time.Duration) hraft.IndexFuture {
-		return n.raft.RemoveServer(serverID(id), prev, wait)
+	_, err := n.change(ctx, "consensus.Remove", id, func(wait time.Duration) hraft.IndexFuture {
+		return n.raft.RemoveServer(serverID(id), 0, wait)
 	})
+	return err
 }
 
 // Stats are figures for status and metrics; bytes and counts.

@@ -172,6 +172,9 @@ func (m *mirror) checkLocked(since time.Time) {
 
 // gate returns when the entry may take effect on this node (C4).
 func (n *Node) gate(index uint64) {
+	if n.progress == nil { // a node that does not run
+		return
+	}
 	m := &n.progress.mirror
 	if m.node() == 0 {
 		return

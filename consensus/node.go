@@ -3,6 +3,7 @@ package consensus
 import (
 	"context"
 	"errors"
+	"reflect"
 	"sync"
 	"time"
 
@@ -17,7 +18,7 @@ type Node struct {
 	log       *logStore
 	snapshots *snapshotStore
 	fsm       *fsm
-	transport *hraft.NetworkTransport
+	transport *transport
 	raft      *hraft.Raft
 	events    *eventQueue
 	progress  *progress
@@ -25,12 +26,14 @@ type Node struct {
 
 	ctx      context.Context // ends with Close or the halt
 	cancel   context.CancelCauseFunc
+	dead     chan struct{} // closed right after ctx ended
 	haltOnce sync.Once
 	work     sync.WaitGroup
 	close    sync.Once
 	closeErr error
 	trim     chan struct{} // holds one token when the log may have grown too far
 	opened   chan struct{} // closed when Open is through with the fields above
+	halted   func(error)   // instead of the usual, for a node that does not run
 }
 
 // names of the parts of Options.Dir
@@ -50,6 +53,8 @@ func Open(o Options) (*Node, error) {
 	}
 	n := &Node{o: o, events: newEventQueue(), trim: make(chan struct{}, 1), opened: make(chan struct{})}
 	n.ctx, n.cancel = context.WithCancelCause(context.Background())
+	n.dead = make(chan struct{})
+	context.AfterFunc(n.ctx, func() { close(n.dead) })
 	err := n.open()
 	close(n.opened)
 	if err != nil {
@@ -67,7 +72,8 @@ func (n *Node) open() error {
 		return err
 	}
 	layer := newStreamLayer(&n.o)
-	n.transport = hraft.NewNetworkTransportWithConfig(&hraft.NetworkTransportConfig{
+	n.transport = &transport{life: n.ctx, timeout: n.o.Timings.Network}
+	n.transport.NetworkTransport = hraft.NewNetworkTransportWithConfig(&hraft.NetworkTransportConfig{
 		Stream: layer, MaxPool: 3, Timeout: n.o.Timings.Network, Logger: newRaftLog(n.o.Log),
 	})
 	n.progress = newProgress(n)
@@ -139,6 +145,10 @@ func (n *Node) config(leading chan<- bool) *hraft.Config {
 
 // halt ends this node's part for good (C3). Callable from everywhere.
 func (n *Node) halt(err error) {
+	if n.halted != nil {
+		n.halted(err)
+		return
+	}
 	n.haltOnce.Do(func() {
 		if n.ctx.Err() != nil {
 			return // closing: what fails now fails because of that
@@ -201,6 +211,7 @@ func (n *Node) Propose(cmd []byte) (wait func() (result any, err error)) {
 		return func() (any, error) { return nil, honeyant.E(op, honeyant.TooLarge, "command", nil) }
 	}
 	future := n.raft.Apply(cmd, n.o.Timings.Propose)
+	endWith(future, n.dead)
 	return func() (any, error) {
 		done := make(chan error, 1)
 		go func() { done <- future.Error() }()
@@ -221,6 +232,19 @@ func (n *Node) Propose(cmd []byte) (wait func() (result any, err error)) {
 		case <-n.ctx.Done():
 			return nil, honeyant.E(op, honeyant.Unavailable, "", context.Cause(n.ctx))
 		}
+	}
+}
+
+// endWith makes a future's Error return when dead is closed. raft's futures have a channel
+// for that, but raft does not set it in all of them, and those that lie in a queue when
+// raft shuts down are never answered: whoever waits for one would wait for ever.
+func endWith(f hraft.Future, dead chan struct{}) {
+	v := reflect.ValueOf(f)
+	if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
+		return // answered already
+	}
+	if ch := v.Elem().FieldByName("ShutdownCh"); ch.IsValid() && ch.CanSet() && ch.IsNil() {
+		ch.Set(reflect.ValueOf(dead))
 	}
 }
 
@@ -264,6 +288,7 @@ func (n *Node) TransferLeadership(ctx context.Context) error {
 
 // await waits for one of raft's futures, but not longer than ctx.
 func (n *Node) await(ctx context.Context, op string, f hraft.Future) error {
+	endWith(f, n.dead)
 	done := make(chan error, 1)
 	go func() { done <- f.Error() }()
 	select {

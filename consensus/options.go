@@ -31,8 +31,8 @@ type StateMachine interface {
 
 // Timings of elections and waits. Zero values mean the documented defaults.
 type Timings struct {
-	Heartbeat     time.Duration // silence of the leader before an election; 1 s
-	Election      time.Duration // of one round of votes; 1 s
+	Heartbeat     time.Duration // silence of the leader before an election, up to three times that; 800 ms
+	Election      time.Duration // of one round of votes; as Heartbeat
 	LeaderLease   time.Duration // a leader without a quorum for so long steps down; 500 ms
 	Commit        time.Duration // an idle leader tells its commit index so often; 20 ms
 	Propose       time.Duration // the longest a proposal may wait; 10 s
@@ -48,8 +48,8 @@ func (t Timings) withDefaults() Timings {
 			*d = v
 		}
 	}
-	set(&t.Heartbeat, time.Second)
-	set(&t.Election, max(time.Second, t.Heartbeat))
+	set(&t.Heartbeat, 800*time.Millisecond)
+	set(&t.Election, t.Heartbeat)
 	set(&t.LeaderLease, min(500*time.Millisecond, t.Heartbeat))
 	set(&t.Commit, 20*time.Millisecond)
 	set(&t.Propose, 10*time.Second)

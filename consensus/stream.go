@@ -38,7 +38,7 @@ type nodeAddr honeyant.NodeID
 func (a nodeAddr) Network() string { return "honeyant" }
 func (a nodeAddr) String() string  { return honeyant.NodeID(a).String() }
 
-func serverID(id honeyant.NodeID) hraft.ServerID          { return hraft.ServerID(id.String()) }
+func serverID(id honeyant.NodeID) hraft.ServerID           { return hraft.ServerID(id.String()) }
 func serverAddress(id honeyant.NodeID) hraft.ServerAddress { return hraft.ServerAddress(id.String()) }
 
 // nodeOf is the node that a server ID or address names, 0 if none.
