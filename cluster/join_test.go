@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -371,4 +372,22 @@ func swapAs(t *testing.T, dir, from, name, as string) {
 	raw, err := os.ReadFile(filepath.Join(from, name))
 	must(t, err)
 	must(t, os.WriteFile(filepath.Join(dir, as), raw, 0o600))
+}
+
+// A machine whose clock stands in the year 2000, as in a synctest bubble, joins a cluster
+// made today, and both reach each other (rule 33).
+func TestClockFarBehind(t *testing.T) {
+	_, one, _ := found(t)
+	ca := one.id
+	synctest.Test(t, func(t *testing.T) {
+		if time.Now().Year() > 2001 {
+			t.Skip("the bubble's clock is not far behind")
+		}
+		conn, cert, err := rpc.DialJoin(t.Context(), one.addr, ca.Pin())
+		must(t, err)
+		defer conn.Close()
+		if sha256.Sum256(cert.Raw) != ca.Pin() || conn.Peer() != 1 {
+			t.Errorf("peer %v", conn.Peer())
+		}
+	})
 }

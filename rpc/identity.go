@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/honeyant/honeyant"
 )
@@ -63,12 +64,20 @@ func verifyPeer(roots *x509.CertPool, chain []*x509.Certificate) (honeyant.NodeI
 	if len(chain) == 0 {
 		return 0, honeyant.E(op, honeyant.Permission, "", fmt.Errorf("the peer showed no certificate"))
 	}
+	// A clock that is behind (a machine just booted, without a battery) must not lock a node
+	// out: who may come in is decided by the member list (rule 33).
+	now := time.Now()
 	between := x509.NewCertPool()
-	for _, c := range chain[1:] {
-		between.AddCert(c)
+	for i, c := range chain {
+		if i > 0 {
+			between.AddCert(c)
+		}
+		if c.NotBefore.After(now) {
+			now = c.NotBefore
+		}
 	}
 	_, err := chain[0].Verify(x509.VerifyOptions{
-		Roots: roots, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+		Roots: roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	})
 	if err != nil {
 		return 0, honeyant.E(op, honeyant.Permission, chain[0].Subject.String(), err)
