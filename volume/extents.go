@@ -19,13 +19,19 @@ type extentCache struct {
 
 func (c *extentCache) reset() { *c = extentCache{} }
 
-// add takes in the answer for [from, until).
+// add takes in the answer for [from, until); extents may stand out on either side.
 func (c *extentCache) add(from, until int64, ext []honeyant.Extent, refs []honeyant.ChunkRef) {
 	if len(c.ext)+len(ext) > maxExtents {
 		c.reset()
 	}
 	c.cut(from, until)
-	c.join(ext, refs)
+	inside := make([]honeyant.Extent, 0, len(ext))
+	for i := range ext {
+		if a, b := max(from, int64(ext[i].Offset)), min(until, int64(ext[i].End())); a < b {
+			inside = append(inside, part(ext[i], a, b))
+		}
+	}
+	c.join(inside, refs)
 	c.cover(from, until)
 }
 
