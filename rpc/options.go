@@ -13,10 +13,8 @@ type Options struct {
 	Log *slog.Logger // default: nothing is logged
 
 	// Network.
-	Handshake     time.Duration // longest handshake of an incoming connection (5 s)
-	Keepalive     time.Duration // a peer that answers no probe for so long is gone (10 s)
-	StreamBuffer  int           // bytes read ahead under TLS on chunk and raft connections (128 KiB)
-	ControlBuffer int           // the same on all other connections (16 KiB)
+	Handshake time.Duration // longest handshake of an incoming connection (5 s)
+	Keepalive time.Duration // a peer that answers no probe for so long is gone (10 s)
 
 	// Calls.
 	Dial        time.Duration // longest time to make a connection (3 s)
@@ -31,14 +29,12 @@ type Options struct {
 }
 
 const (
-	defaultHandshake     = 5 * time.Second
-	defaultKeepalive     = 10 * time.Second
-	defaultStreamBuffer  = 128 << 10
-	defaultControlBuffer = 16 << 10
-	defaultDial          = 3 * time.Second
-	defaultSilence       = 2 * time.Second
-	defaultMaxMessage    = 4 << 20
-	defaultConcurrency   = 256
+	defaultHandshake   = 5 * time.Second
+	defaultKeepalive   = 10 * time.Second
+	defaultDial        = 3 * time.Second
+	defaultSilence     = 2 * time.Second
+	defaultMaxMessage  = 4 << 20
+	defaultConcurrency = 256
 )
 
 // withDefaults fills what was left zero.
@@ -48,8 +44,6 @@ func (o Options) withDefaults() Options {
 	}
 	setDefault(&o.Handshake, defaultHandshake)
 	setDefault(&o.Keepalive, defaultKeepalive)
-	setDefault(&o.StreamBuffer, defaultStreamBuffer)
-	setDefault(&o.ControlBuffer, defaultControlBuffer)
 	setDefault(&o.Dial, defaultDial)
 	setDefault(&o.Silence, defaultSilence)
 	setDefault(&o.MaxMessage, defaultMaxMessage)

@@ -152,7 +152,6 @@ func (t *TLS) Dial(ctx context.Context, addr string, node honeyant.NodeID, p Pro
 		return nil, honeyant.E(op, dialKind(err), addr, err)
 	}
 	c.peer = peer
-	c.batch.widen(t.readAhead(p))
 	if err := t.keep(c); err != nil {
 		return nil, honeyant.E(op, honeyant.Other, addr, err)
 	}
@@ -243,21 +242,13 @@ func (t *TLS) shake(ctx context.Context, raw net.Conn, wrap func(*batchConn) *tl
 		delete(t.young, raw)
 		t.mu.Unlock()
 	}()
-	b := newBatchConn(raw, defaultControlBuffer)
+	b := newBatchConn(raw)
 	tc := wrap(b)
 	if err := tc.HandshakeContext(ctx); err != nil {
 		raw.Close()
 		return nil, err
 	}
 	return &tlsConn{Conn: tc, batch: b}, nil
-}
-
-// readAhead is the size of a connection's buffer under TLS: large where bulk data flow.
-func (t *TLS) readAhead(p Proto) int {
-	if p == ProtoChunk || p == ProtoRaft {
-		return t.o.StreamBuffer
-	}
-	return t.o.ControlBuffer
 }
 
 // accept hands incoming connections to goroutines that shake hands.
@@ -316,7 +307,6 @@ func (t *TLS) incoming(raw net.Conn) error {
 		return err
 	}
 	c.peer = peer
-	c.batch.widen(t.readAhead(p))
 	if err := t.keep(c); err != nil {
 		return err
 	}
@@ -384,7 +374,7 @@ func DialJoin(ctx context.Context, addr string, pin [sha256.Size]byte) (Conn, *x
 	if err != nil {
 		return nil, nil, honeyant.E(op, honeyant.Unavailable, addr, err)
 	}
-	b := newBatchConn(raw, defaultControlBuffer)
+	b := newBatchConn(raw)
 	tc := tls.Client(b, cfg)
 	if err := tc.HandshakeContext(ctx); err != nil {
 		raw.Close()

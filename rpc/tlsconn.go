@@ -1,12 +1,12 @@
 package rpc
 
 import (
-	"bufio"
-	"bytes"
 	"crypto/tls"
 	"io"
 	"net"
+	"os"
 	"sync"
+	"syscall"
 
 	"github.com/honeyant/honeyant"
 )
@@ -84,35 +84,90 @@ const (
 )
 
 // batchConn lies under a tls.Conn: it reads ahead, and gathers what is written between
-// begin and end into few system calls. Writes outside pass straight through.
+// begin and end into few system calls. Writes outside pass straight through. While nothing
+// comes and nothing is written it holds no buffer [37].
 type batchConn struct {
 	net.Conn
-	in *bufio.Reader // only used by the tls.Conn's reader, which is one at a time
+	raw syscall.RawConn // nil: reads go straight to Conn
+
+	// Used by the tls.Conn's reader only, which is one at a time.
+	ahead   *[aheadBytes]byte // from aheadPool while it holds unread bytes
+	unread  []byte            // within ahead
+	readErr error             // of the last readAhead
+	fill    func(fd uintptr) bool
 
 	mu    sync.Mutex // guards buf, depth and the order of what is sent
 	depth int
 	buf   *[]byte // from batchPool while something is gathered
 }
 
-var batchPool = sync.Pool{New: func() any { b := make([]byte, 0, batchBytes); return &b }}
+// aheadBytes is how much one system call reads at most.
+const aheadBytes = 128 << 10
 
-func newBatchConn(c net.Conn, readAhead int) *batchConn {
-	return &batchConn{Conn: c, in: bufio.NewReaderSize(c, readAhead)}
+var (
+	batchPool = sync.Pool{New: func() any { b := make([]byte, 0, batchBytes); return &b }}
+	aheadPool = sync.Pool{New: func() any { return new([aheadBytes]byte) }}
+)
+
+func newBatchConn(c net.Conn) *batchConn {
+	b := &batchConn{Conn: c}
+	if sc, ok := c.(syscall.Conn); ok {
+		if raw, err := sc.SyscallConn(); err == nil {
+			b.raw = raw
+		}
+	}
+	b.fill = b.readAhead
+	return b
 }
 
-// widen changes the read-ahead; nobody may be reading.
-func (b *batchConn) widen(readAhead int) {
-	if readAhead == b.in.Size() {
-		return
+// Read gives what was read ahead, or reads when the socket has something.
+func (b *batchConn) Read(p []byte) (int, error) {
+	if b.raw == nil || len(p) == 0 {
+		return b.Conn.Read(p)
 	}
-	var from io.Reader = b.Conn
-	if early, _ := b.in.Peek(b.in.Buffered()); len(early) > 0 {
-		from = io.MultiReader(bytes.NewReader(bytes.Clone(early)), b.Conn)
+	if len(b.unread) == 0 {
+		if err := b.raw.Read(b.fill); err != nil {
+			return 0, err
+		}
+		if b.readErr != nil {
+			return 0, b.readErr
+		}
 	}
-	b.in = bufio.NewReaderSize(from, readAhead)
+	n := copy(p, b.unread)
+	if b.unread = b.unread[n:]; len(b.unread) == 0 {
+		aheadPool.Put(b.ahead)
+		b.ahead, b.unread = nil, nil
+	}
+	return n, nil
 }
 
-func (b *batchConn) Read(p []byte) (int, error) { return b.in.Read(p) }
+// readAhead reads once without waiting; false lets the runtime wait until there is something.
+func (b *batchConn) readAhead(fd uintptr) bool {
+	buf := aheadPool.Get().(*[aheadBytes]byte)
+	n, err := readOnce(fd, buf[:])
+	if n > 0 {
+		b.ahead, b.unread, b.readErr = buf, buf[:n], nil
+		return true
+	}
+	aheadPool.Put(buf)
+	if err == syscall.EAGAIN {
+		return false
+	}
+	if b.readErr = io.EOF; err != nil {
+		b.readErr = &net.OpError{Op: "read", Net: "tcp", Source: b.LocalAddr(), Addr: b.RemoteAddr(), Err: os.NewSyscallError("read", err)}
+	}
+	return true
+}
+
+// readOnce is read(2), begun again when a signal interrupts it.
+func readOnce(fd uintptr, p []byte) (int, error) {
+	for {
+		n, err := syscall.Read(int(fd), p)
+		if err != syscall.EINTR {
+			return n, err
+		}
+	}
+}
 
 func (b *batchConn) Write(p []byte) (int, error) {
 	b.mu.Lock()
