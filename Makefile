@@ -16,7 +16,7 @@ help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
 build: ## bin/honeyant, one static binary
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/honeyant ./cmd/honeyant
+	$(GO) build -ldflags '$(LDFLAGS)' -o bin/honeyant ./cmd/honeyant
 
 demo: build ## a colony of three on this machine: copy files in, kill nodes, prove that nothing is lost
 	bin/honeyant demo

@@ -174,3 +174,24 @@ func (s *Service) chunks(ctx context.Context, list meta.ListChunks, each func(me
 		}
 	}
 }
+
+// CountOn counts the replicas that metadata list on the stores of a node, dead chunks
+// included: the proof at the end of a drain.
+func (s *Service) CountOn(ctx context.Context, node honeyant.NodeID) (uint64, error) {
+	m := s.o.Map()
+	var held uint64
+	for _, dead := range []bool{false, true} {
+		err := s.chunks(ctx, meta.ListChunks{Dead: dead}, func(c meta.ChunkInfo) error {
+			for _, r := range c.Replicas {
+				if st, ok := m.Store(r.Store); ok && st.Node == node {
+					held++
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	return held, nil
+}

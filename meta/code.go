@@ -47,6 +47,7 @@ const (
 	CodeReportBad
 	CodeBootstrap
 	CodeSweepChunks // takes replicas of removed stores off, marks what is short of copies, in slices
+	CodeRaiseIncarnation
 )
 
 const firstRead Code = 128

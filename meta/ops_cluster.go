@@ -26,6 +26,7 @@ func clusterOps() []entry {
 		of(func() *ListChunks { return new(ListChunks) }),
 		of(func() *GetChunk { return new(GetChunk) }),
 		of(func() *Bootstrap { return new(Bootstrap) }),
+		of(func() *RaiseIncarnation { return new(RaiseIncarnation) }),
 		of(func() *SweepChunks { return new(SweepChunks) }),
 		of(func() *ListIntents { return new(ListIntents) }),
 	}

@@ -180,6 +180,8 @@ func (t *tenure) learn(op Op, reply Reply, f *flight) {
 		}
 	case *Bootstrap:
 		t.incarnation.Store(1)
+	case *RaiseIncarnation:
+		t.incarnation.CompareAndSwap(op.From, op.From+1)
 	}
 }
 

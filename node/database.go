@@ -110,15 +110,6 @@ func (d *database) removeOthers() error {
 	return nil
 }
 
-// AppliedIndex implements consensus.StateMachine.
-func (d *database) AppliedIndex() (uint64, error) { return d.State.AppliedIndex(), nil }
-
-// Checkpoint implements consensus.StateMachine.
-func (d *database) Checkpoint(dir string) error {
-	_, err := d.State.Checkpoint(dir)
-	return err
-}
-
 // Restore implements consensus.StateMachine.
 func (d *database) Restore(from string) error {
 	var n int
@@ -154,4 +145,22 @@ func syncDir(path string) error {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Close())
+}
+
+// check copies the state aside (by hard links) and checks the copy, so that nothing waits.
+func (d *database) check() ([]meta.Fault, error) {
+	path := filepath.Join(d.dir, "db-check")
+	if err := os.RemoveAll(path); err != nil {
+		return nil, honeyant.E("node.check", honeyant.Internal, path, err)
+	}
+	defer os.RemoveAll(path)
+	if err := d.State.Checkpoint(path); err != nil {
+		return nil, err
+	}
+	db, err := d.openDB(path)
+	if err != nil {
+		return nil, err
+	}
+	faults, err := meta.Check(db)
+	return faults, errors.Join(err, db.Close())
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/honeyant/honeyant/admin"
+	"github.com/honeyant/honeyant/config"
 )
 
 // Level is how bad a finding is.
@@ -125,7 +126,10 @@ func checkUser() Finding {
 }
 
 func checkPort(ctx context.Context, dir string) Finding {
-	listen := configuredListen(dir)
+	listen := config.Default().Listen
+	if cfg, err := config.Load(dir); err == nil {
+		listen = cfg.Listen
+	}
 	f := Finding{Subject: "port", Level: Good, Text: listen + " is free"}
 	if daemonAnswers(ctx, dir) {
 		f.Text = listen + " is used by this node's daemon"

@@ -21,13 +21,14 @@ type stores struct {
 	log  *slog.Logger
 	open []*chunk.Store // in the order of the configuration
 
-	mu   sync.Mutex // guards byID
-	byID map[honeyant.StoreID]*chunk.Store
+	mu   sync.Mutex // guards ids and byID
+	ids  map[*chunk.Store]honeyant.StoreID
+	byID map[honeyant.StoreID]replica.ChunkStore
 }
 
 // openStores opens all configured stores; none stays open if one fails.
 func openStores(cfg *config.Config, log *slog.Logger) (*stores, error) {
-	s := &stores{log: log, byID: map[honeyant.StoreID]*chunk.Store{}}
+	s := &stores{log: log, byID: map[honeyant.StoreID]replica.ChunkStore{}, ids: map[*chunk.Store]honeyant.StoreID{}}
 	for _, c := range cfg.Stores {
 		fs, err := disk.OpenDir(c.Path)
 		if err != nil {
@@ -52,7 +53,7 @@ func (s *stores) register(ctx context.Context, a *cluster.Agent) error {
 			return err
 		}
 		s.mu.Lock()
-		s.byID[id] = store
+		s.ids[store], s.byID[id] = id, replica.Wrap(store)
 		s.mu.Unlock()
 		s.log.Info("store serves", "store", id, "chunks", store.Usage().Chunks)
 	}
@@ -83,7 +84,7 @@ func (s *stores) usage() []cluster.StoreUsage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var list []cluster.StoreUsage
-	for id, store := range s.byID {
+	for store, id := range s.ids {
 		u := store.Usage()
 		list = append(list, cluster.StoreUsage{ID: id, Capacity: u.Capacity, Used: u.Used, Available: u.Available, Failing: u.Failing})
 	}

@@ -22,7 +22,7 @@ func (p *placeFlags) add(c *cobra.Command) {
 	f.StringVar(&p.listen, "listen", "", "address to listen on (default 0.0.0.0:7268)")
 	f.StringVar(&p.advertise, "advertise", "", "address at which the others reach this machine (default: found out)")
 	f.StringVar(&p.zone, "zone", "", "zone of this machine: copies go to different zones first")
-	f.StringVar(&p.capacity, "capacity", "", "how much of the disk to share, such as 20GiB (default: all but a reserve)")
+	f.StringVar(&p.capacity, "capacity", "", "how much of the disk to share, such as 20GiB (default: all but a reserve; 0: only mount)")
 	f.StringVar(&p.memory, "memory", "", "memory cap, such as 96MiB (default: 20 % of RAM, at least 96 MiB)")
 }
 
@@ -41,6 +41,7 @@ func (p *placeFlags) place(dir string) (node.Place, error) {
 		}
 		*s.to = size
 	}
+	place.NoStore = p.capacity != "" && place.Capacity == 0
 	return place, nil
 }
 

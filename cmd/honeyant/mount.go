@@ -47,7 +47,7 @@ func newUmount(o *options) *cobra.Command {
 			if err == nil || !admin.Unreachable(err) {
 				return err
 			}
-			if err := fuse.Unmount(path); err != nil {
+			if err := fuse.Unmount(cmd.Context(), path); err != nil {
 				return fmt.Errorf("no daemon answers, and unmounting it without one did not work either: %w", err)
 			}
 			return nil

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/honeyant/honeyant/admin"
@@ -353,6 +352,3 @@ func (r *run) lastLog() string {
 	}
 	return text
 }
-
-// quickOut makes a silent node count as gone after seconds instead of minutes.
-func quickOut(dir string) error { return setConfig(dir, "out_after", strconv.Quote("12s")) }

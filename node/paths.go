@@ -1,0 +1,238 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/admin"
+	"github.com/honeyant/honeyant/meta"
+	"github.com/honeyant/honeyant/volume"
+)
+
+// maxWhyExtents bounds how much of a file `why` looks at.
+const maxWhyExtents = 100_000
+
+// find walks from the root of the volume to a path below a mount of this node.
+func (n *Node) find(ctx context.Context, abs string) (*volume.Volume, honeyant.Attr, error) {
+	rel, err := n.mounts.locate(path.Clean(abs))
+	if err != nil {
+		return nil, honeyant.Attr{}, err
+	}
+	v, err := n.mounts.use(ctx)
+	if err != nil {
+		return nil, honeyant.Attr{}, err
+	}
+	attr, err := walk(ctx, v, rel)
+	return v, attr, err
+}
+
+// walk looks a relative path up, name by name; symlinks are not followed.
+func walk(ctx context.Context, v *volume.Volume, rel string) (honeyant.Attr, error) {
+	attr, err := v.GetAttr(ctx, honeyant.RootIno)
+	for _, name := range strings.Split(rel, "/") {
+		if err != nil {
+			return attr, err
+		}
+		if name != "" {
+			attr, err = v.Lookup(ctx, attr.Ino, name)
+		}
+	}
+	return attr, err
+}
+
+func (n *Node) getPolicy(ctx context.Context, req PathRequest) (admin.PolicyStatus, error) {
+	_, attr, err := n.find(ctx, req.Path)
+	if err != nil {
+		return admin.PolicyStatus{}, err
+	}
+	r, err := meta.Do(ctx, n.doer, &meta.GetPolicy{Volume: honeyant.MainVolume, Ino: attr.Ino})
+	if err != nil {
+		return admin.PolicyStatus{}, err
+	}
+	copies, minCopies := r.Policy.Effective(n.members())
+	s := admin.PolicyStatus{Path: req.Path, From: "default", Copies: copies, Auto: r.Policy.Copies == 0, MinCopies: minCopies, Placement: r.Policy.Placement.String()}
+	if r.At != 0 {
+		if p, err := meta.Do(ctx, n.doer, &meta.Path{Volume: honeyant.MainVolume, Ino: r.At}); err == nil {
+			s.From = p.Path + " of the volume"
+		}
+	}
+	for _, id := range r.Policy.Pinned {
+		s.Stores = append(s.Stores, id.String())
+	}
+	return s, nil
+}
+
+// members counts the nodes that are not removed.
+func (n *Node) members() (count int) {
+	m := n.agent.Map()
+	if m == nil {
+		return 1
+	}
+	for _, one := range m.Nodes {
+		if one.State != honeyant.NodeRemoved {
+			count++
+		}
+	}
+	return count
+}
+
+func (n *Node) setPolicy(ctx context.Context, req PolicyRequest) (admin.None, error) {
+	const op = "node.SetPolicy"
+	_, attr, err := n.find(ctx, req.Path)
+	if err != nil {
+		return admin.None{}, err
+	}
+	if !attr.IsDir() {
+		return admin.None{}, honeyant.E(op, honeyant.NotDir, req.Path, errors.New("policies belong to directories"))
+	}
+	m := n.agent.Map()
+	for _, id := range req.Policy.Pinned {
+		if s, ok := m.Store(id); !ok || s.State == honeyant.StoreRemoved {
+			return admin.None{}, honeyant.E(op, honeyant.Invalid, id.String(), errors.New("no such store; `honeyant store ls` lists them"))
+		}
+	}
+	if _, err := meta.Do(ctx, n.doer, &meta.SetPolicy{Volume: honeyant.MainVolume, Ino: attr.Ino, Remove: req.Remove, Policy: req.Policy}); err != nil {
+		return admin.None{}, err
+	}
+	// What is there already is moved down the tree and then over the stores, in the background.
+	return admin.None{}, n.askLeader(ctx, "retag", retagRequest{Dir: attr.Ino}, nil)
+}
+
+func (n *Node) why(ctx context.Context, req PathRequest) (admin.WhyReport, error) {
+	_, attr, err := n.find(ctx, req.Path)
+	if err != nil {
+		return admin.WhyReport{}, err
+	}
+	r := admin.WhyReport{Path: req.Path, Ino: uint64(attr.Ino), Type: typeName(attr.Mode), SizeBytes: attr.Size, Chunks: []admin.WhyChunk{}}
+	policy, err := meta.Do(ctx, n.doer, &meta.GetPolicy{Volume: honeyant.MainVolume, Ino: attr.Ino})
+	if err != nil {
+		return r, err
+	}
+	copies, _ := policy.Policy.Effective(n.members())
+	r.Policy = fmt.Sprintf("copies=%d placement=%s", copies, policy.Policy.Placement)
+	if attr.IsFile() {
+		if err := n.whyChunks(ctx, &r, attr); err != nil {
+			return r, err
+		}
+	}
+	r.Sentences = append(r.Sentences, whySentences(&r, copies)...)
+	return r, nil
+}
+
+// whyChunks lists the chunks of a file and what is known of their copies.
+func (n *Node) whyChunks(ctx context.Context, r *admin.WhyReport, attr honeyant.Attr) error {
+	index := map[honeyant.ChunkID]int{}
+	covered := uint64(0)
+	m := n.agent.Map()
+	for offset, seen := uint64(0), 0; offset < attr.Size && seen < maxWhyExtents; {
+		x, err := meta.Do(ctx, n.doer, &meta.Extents{Volume: honeyant.MainVolume, Ino: attr.Ino, Offset: offset, Length: attr.Size - offset})
+		if err != nil {
+			return err
+		}
+		for _, e := range x.Extents {
+			covered += uint64(e.Length)
+			seen++
+			if e.Chunk.IsZero() {
+				r.Inline += uint64(e.Length)
+				continue
+			}
+			if i, ok := index[e.Chunk]; ok {
+				r.Chunks[i].Extents++
+				continue
+			}
+			one, err := n.whyChunk(ctx, m, e.Chunk)
+			if err != nil {
+				return err
+			}
+			index[e.Chunk] = len(r.Chunks)
+			r.Chunks = append(r.Chunks, one)
+		}
+		if x.Until <= offset {
+			break
+		}
+		offset = x.Until
+	}
+	r.Holes = attr.Size - min(attr.Size, covered)
+	return nil
+}
+
+func (n *Node) whyChunk(ctx context.Context, m *honeyant.Map, id honeyant.ChunkID) (admin.WhyChunk, error) {
+	c, err := meta.Do(ctx, n.doer, &meta.GetChunk{Volume: honeyant.MainVolume, Chunk: id})
+	if err != nil {
+		return admin.WhyChunk{}, err
+	}
+	one := admin.WhyChunk{ID: id.String(), Bytes: c.Chunk.Sum.Length, Extents: 1}
+	for _, rep := range c.Chunk.Replicas {
+		s, known := m.Store(rep.Store)
+		state := "ok"
+		switch {
+		case rep.Dropping:
+			state = "being dropped"
+		case rep.Bad:
+			state = "bad"
+		case !known || s.State == honeyant.StoreRemoved:
+			state = "missing"
+		case !m.StoreUp(rep.Store):
+			state = "down"
+		}
+		one.Replicas = append(one.Replicas, admin.WhyReplica{Store: rep.Store.String(), Node: s.Node.String(), Generation: uint64(rep.Generation), State: state})
+	}
+	return one, nil
+}
+
+// whySentences says what the table means.
+func whySentences(r *admin.WhyReport, copies int) []string {
+	var out []string
+	if r.Type != "file" {
+		return []string{"It is a " + r.Type + ": it lives in the metadata, on every voter. Policy: " + r.Policy + "."}
+	}
+	if r.Inline > 0 {
+		out = append(out, fmt.Sprintf("%d bytes live with the metadata, on every voter.", r.Inline))
+	}
+	short, lost := 0, 0
+	for _, c := range r.Chunks {
+		ok := 0
+		for _, rep := range c.Replicas {
+			if rep.State == "ok" {
+				ok++
+			}
+		}
+		if ok == 0 {
+			lost++
+		} else if ok < copies {
+			short++
+		}
+	}
+	switch {
+	case lost > 0:
+		out = append(out, fmt.Sprintf("%d of its %d chunks can not be read now: no copy is on a machine that is up.", lost, len(r.Chunks)))
+	case short > 0:
+		out = append(out, fmt.Sprintf("%d of its %d chunks have fewer copies than the policy wants (%s); `honeyant status` tells when that is healed.", short, len(r.Chunks), r.Policy))
+	case len(r.Chunks) > 0:
+		out = append(out, fmt.Sprintf("All %d chunks have their copies (%s).", len(r.Chunks), r.Policy))
+	}
+	if r.Holes > 0 {
+		out = append(out, fmt.Sprintf("%d bytes are holes, which read as zero and take no space.", r.Holes))
+	}
+	return out
+}
+
+func typeName(mode uint32) string {
+	switch mode & honeyant.ModeType {
+	case honeyant.ModeDir:
+		return "directory"
+	case honeyant.ModeSymlink:
+		return "symlink"
+	case honeyant.ModeFile:
+		return "file"
+	case honeyant.ModeFifo:
+		return "fifo"
+	case honeyant.ModeSocket:
+		return "socket"
+	}
+	return "device"
+}

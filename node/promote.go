@@ -1,0 +1,150 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/cluster"
+	"github.com/honeyant/honeyant/config"
+	"github.com/honeyant/honeyant/consensus"
+	"github.com/honeyant/honeyant/meta"
+)
+
+// Promotion is what is known before a node is made the only voter by force.
+type Promotion struct {
+	Node        honeyant.NodeID
+	Role        honeyant.Role
+	Incarnation uint32
+	Others      []honeyant.Node // voters and learners of the last known map, but this node
+	InSync      bool            // the last leader said that this mirror has everything
+	MirrorKnown bool
+}
+
+// Plan is what will happen, for the person who must decide.
+func (p *Promotion) Plan() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "This machine, %s, will be the only metadata voter of the colony.\n", p.Node)
+	for _, o := range p.Others {
+		fmt.Fprintf(&b, "%s (%s, %s, a %s) will be cut off: if it is alive, stop it now. It must not go on with its old metadata, and will refuse to.\n", o.ID, o.Name, o.Address, o.Role)
+	}
+	switch {
+	case p.MirrorKnown && p.InSync:
+		b.WriteString("When last heard, this machine had everything that was acknowledged: nothing should be lost.")
+	case p.MirrorKnown:
+		b.WriteString("WARNING: the other machine had gone on without this one (status said degraded). What was acknowledged since then WILL BE LOST.")
+	default:
+		b.WriteString("What a quorum acknowledged without this machine WILL BE LOST.")
+	}
+	return b.String()
+}
+
+// InspectPromotion reads what there is to know in a node directory whose daemon is stopped.
+func InspectPromotion(path string) (*Promotion, error) {
+	dir, err := config.OpenDir(path)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	id, err := cluster.LoadIdentity(dir.Identity())
+	if err != nil {
+		return nil, err
+	}
+	m, err := cluster.LoadMap(dir.MapFile())
+	if err != nil {
+		return nil, err
+	}
+	if m == nil {
+		return nil, honeyant.E("node.Promote", honeyant.Invalid, path, errors.New("this machine never heard of its colony; there is nothing to promote"))
+	}
+	p := &Promotion{Node: id.Self(), Incarnation: m.Incarnation}
+	for _, one := range m.Nodes {
+		if one.ID == id.Self() {
+			p.Role = one.Role
+		} else if one.Role != honeyant.RoleNone && one.State != honeyant.NodeRemoved {
+			p.Others = append(p.Others, one)
+		}
+	}
+	if p.Role == honeyant.RoleNone {
+		return nil, honeyant.E("node.Promote", honeyant.Invalid, id.Self().String(), errors.New("this machine kept no metadata; run it on one that was a voter or a learner"))
+	}
+	return p, p.readMirror(dir)
+}
+
+// readMirror looks up what the leader last committed about its mirror.
+func (p *Promotion) readMirror(dir *config.Dir) error {
+	db, err := openDatabase(dir.Meta(), config.PoolsFor(0), nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	r, err := db.Query(&meta.GetSetting{Name: settingMirror})
+	if err != nil {
+		return err
+	}
+	if s, ok := r.(*meta.SettingReply); ok && len(s.Value) > 0 {
+		p.MirrorKnown, p.InSync = true, string(s.Value) == mirrorInSync
+	}
+	return nil
+}
+
+// Promote makes the node in path the only voter, with all of its log. The daemon must be
+// stopped. Interrupted, it can be repeated.
+func Promote(path string) error {
+	p, err := InspectPromotion(path)
+	if err != nil {
+		return err
+	}
+	dir, err := config.OpenDir(path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	log := slog.New(slog.DiscardHandler)
+	// The marker comes first: from now on the node raises the incarnation before it serves.
+	if err := config.WriteFile(dirMarker(path, promotedFile), []byte(strconv.FormatUint(uint64(p.Incarnation), 10)+"\n"), 0o600); err != nil {
+		return err
+	}
+	db, err := openDatabase(dir.Meta(), config.PoolsFor(0), nil, log)
+	if err != nil {
+		return err
+	}
+	err = consensus.ForceSingle(consensus.Options{Dir: dir.Raft(), Self: p.Node, FSM: db, Log: log})
+	return errors.Join(err, db.Flush(), db.Close())
+}
+
+func dirMarker(path, name string) string { return (&Node{path: path}).marker(name) }
+
+// raise begins a new incarnation if this node was promoted, before anybody is served (rule 4).
+func (n *Node) raise(ctx context.Context) error {
+	text, err := os.ReadFile(n.marker(promotedFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return honeyant.E("node.Open", honeyant.Internal, promotedFile, err)
+	}
+	from, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 32)
+	if err != nil {
+		return honeyant.E("node.Open", honeyant.Corrupt, promotedFile, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, foundDeadline)
+	defer cancel()
+	if err := n.waitLeading(ctx); err != nil {
+		return err
+	}
+	if _, err := meta.Do(ctx, n.leader.Direct(), &meta.RaiseIncarnation{From: uint32(from)}); err != nil {
+		return err
+	}
+	n.tracker.Refresh()
+	n.log.Warn("this node was promoted: the colony has a new incarnation", "incarnation", from+1)
+	if err := os.Remove(n.marker(promotedFile)); err != nil {
+		return honeyant.E("node.Open", honeyant.Internal, promotedFile, err)
+	}
+	return syncDir(n.path)
+}
