@@ -2,6 +2,7 @@ package metatest_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/honeyant/honeyant"
@@ -105,5 +106,44 @@ func BenchmarkUnlinkReap(b *testing.B) {
 		if n%100 == 0 || n == b.N-1 {
 			do(b, t, &meta.Reap{Volume: 1})
 		}
+	}
+}
+
+func BenchmarkReadDirPlus(b *testing.B) {
+	t, dir := bench(b)
+	const files = 20000
+	for n := range files {
+		mk(b, t, dir, fmt.Sprint("file", n), honeyant.ModeFile|0o644)
+	}
+	o := &meta.ReadDir{Volume: 1, Dir: dir, Plus: true}
+	b.ReportAllocs()
+	b.ResetTimer()
+	seen := 0
+	for range b.N {
+		r := do(b, t, o)
+		seen += len(r.Entries)
+		if o.Cookie, o.After = r.Entries[len(r.Entries)-1].Cookie, ""; r.EOF {
+			o.Cookie = 0
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(seen), "ns/entry")
+}
+
+// BenchmarkOverwrite writes 4 KiB at random places of a file with 10,000 extents.
+func BenchmarkOverwrite(b *testing.B) {
+	t, dir := bench(b)
+	ino := mk(b, t, dir, "file", honeyant.ModeFile|0o644)
+	rng := rand.New(rand.NewPCG(1, 1))
+	write := func(n, block uint64) {
+		c := ref(t, n, 4096)
+		do(b, t, &meta.Commit{Volume: 1, Ino: ino, Chunks: []honeyant.ChunkRef{c}, Extents: []honeyant.Extent{{Offset: block << 12, Length: 4096, Chunk: c.ID}}})
+	}
+	for n := range uint64(10000) {
+		write(n+1, n)
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	for n := range b.N {
+		write(uint64(20000+n), rng.Uint64N(10000))
 	}
 }

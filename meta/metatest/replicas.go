@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/honeyant/honeyant/kv"
 	"github.com/honeyant/honeyant/kv/kvtest"
@@ -213,7 +214,13 @@ func (r *Replicas) Lead(t testing.TB, i int, o meta.LeaderOptions) (*meta.Leader
 	var once sync.Once
 	stop := func() { once.Do(func() { cancel(); <-done }) }
 	t.Cleanup(stop)
-	WaitFor(t, func() bool { _, ok := l.Epoch(); return ok })
+	for range 10_000 {
+		if _, ok := l.Epoch(); ok {
+			return l, stop
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatal("no epoch was opened")
 	return l, stop
 }
 

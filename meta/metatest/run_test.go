@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/honeyant/honeyant/kv/pebblekv"
 	"github.com/honeyant/honeyant/meta/metatest"
 )
 
@@ -19,5 +20,17 @@ func TestHistories(t *testing.T) {
 			t.Parallel()
 			metatest.Run(t, seed, metatest.NewBare(t, nil).Target(), metatest.Options{})
 		})
+	}
+}
+
+// TestHistoryOnDisk runs one history over the database that nodes use.
+func TestHistoryOnDisk(t *testing.T) {
+	db, err := pebblekv.Open(t.TempDir(), pebblekv.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	metatest.Run(t, rand.Uint64(), metatest.NewBare(t, db).Target(), metatest.Options{Ops: 800})
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
