@@ -134,16 +134,15 @@ func (l *Leader) Epoch() (epoch uint64, ok bool) {
 // When a proposal fails, everything not applied is dropped, its callers get NotLeader, and a new epoch is
 // opened (rule 1). Returns the cause of ctx's end. At most one Lead at a time.
 func (l *Leader) Lead(ctx context.Context, term uint64) error {
-	pause := 10 * time.Millisecond
+	pause := firstPause
 	for ctx.Err() == nil {
-		began := time.Now()
-		err := l.leadOnce(ctx, term)
+		served, err := l.leadOnce(ctx, term)
 		if ctx.Err() != nil {
 			break
 		}
 		l.o.Log.Warn("metadata leadership interrupted", "term", term, "cause", err)
-		if time.Since(began) > time.Minute {
-			pause = 10 * time.Millisecond
+		if served {
+			pause = firstPause
 		}
 		select {
 		case <-ctx.Done():
@@ -154,20 +153,23 @@ func (l *Leader) Lead(ctx context.Context, term uint64) error {
 	return context.Cause(ctx)
 }
 
+// firstPause is before a new epoch is opened; it doubles while none can be.
+const firstPause = 5 * time.Millisecond
+
 // leadOnce is one epoch from its opening to its end.
-func (l *Leader) leadOnce(ctx context.Context, term uint64) error {
+func (l *Leader) leadOnce(ctx context.Context, term uint64) (served bool, err error) {
 	open := command{Kind: commandEpoch}
 	result, err := l.proposer.Propose(open.encode())()
 	if err != nil {
-		return err
+		return false, err
 	}
 	opened, ok := result.(EpochOpened)
 	if !ok {
-		return fmt.Errorf("epoch-open: %v", result)
+		return false, fmt.Errorf("epoch-open: %v", result)
 	}
 	t, err := newTenure(ctx, l, opened.Epoch)
 	if err != nil {
-		return err
+		return false, err
 	}
 	l.o.Log.Info("metadata leadership", "term", term, "epoch", t.epoch, "sessions", len(t.sessions.list()))
 	l.mu.Lock()
@@ -177,7 +179,7 @@ func (l *Leader) leadOnce(ctx context.Context, term uint64) error {
 	l.mu.Lock()
 	l.cur = nil
 	l.mu.Unlock()
-	return err
+	return true, err
 }
 
 // Renewal is what a session hears when it says that it is alive.
