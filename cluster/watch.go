@@ -53,6 +53,10 @@ func (t *Tracker) look() {
 		return
 	}
 	for _, op := range t.publish(epoch, &reply.Map, began) {
+		if time.Since(began) > t.o.TTL/4 { // slow commits must not keep the proof of leadership from being renewed
+			notify(t.wake)
+			return
+		}
 		ctx, cancel := context.WithTimeout(t.ctx, commitWait)
 		_, err := t.o.Doer.Do(ctx, op)
 		cancel()

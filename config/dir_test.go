@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hanwen/go-fuse/v2/fs"
+
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/config"
 )
@@ -104,18 +106,23 @@ func TestOpenDirFaults(t *testing.T) {
 	if err := config.RefuseFUSE(filepath.Join(t.TempDir(), "not", "there")); err != nil {
 		t.Error(err)
 	}
-	if mounts, err := os.ReadFile("/proc/mounts"); err == nil {
-		for line := range strings.Lines(string(mounts)) {
-			f := strings.Fields(line)
-			if len(f) < 3 || f[2] != "fuse" && !strings.HasPrefix(f[2], "fuse.") {
-				continue
-			}
-			if _, err := os.Stat(f[1]); err != nil {
-				continue
-			}
-			if err := config.RefuseFUSE(filepath.Join(f[1], "x")); !errors.Is(err, honeyant.Unsupported) {
-				t.Errorf("in the FUSE mount %s: %v", f[1], err)
-			}
+}
+
+// Rule 21: a directory inside a FUSE mount could be in our own.
+func TestOpenDirInsideFUSE(t *testing.T) {
+	mnt := t.TempDir()
+	server, err := fs.Mount(mnt, &fs.Inode{}, nil)
+	if err != nil {
+		t.Skipf("no FUSE here: %v", err)
+	}
+	defer func() {
+		if err := server.Unmount(); err != nil {
+			t.Error(err)
+		}
+	}()
+	for _, path := range []string{mnt, filepath.Join(mnt, "a", "b")} {
+		if _, err := config.OpenDir(path); !errors.Is(err, honeyant.Unsupported) {
+			t.Errorf("%s: %v", path, err)
 		}
 	}
 }

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Pace is a running job's link to its Group. Only the job's own goroutine uses it.
+// Pace is a running job's link to its Group. Wait is for the job's own goroutine alone;
+// Progress and Count are safe for concurrent use.
 type Pace struct {
 	job   *job
 	begin time.Time // of the step, or of what follows the last Wait

@@ -140,6 +140,7 @@ func TestErrorsBackOffAndAreTold(t *testing.T) {
 				return false, nil
 			}})
 		time.Sleep(time.Minute)
+		must(t, g.Stop("tier"))
 		want := []time.Duration{0, 1, 3, 7, 11, 15} // seconds: 1, 2, then 4 at most
 		for i, w := range want {
 			if i >= len(at) || at[i] != w*time.Second {
