@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/honeyant/honeyant"
@@ -238,4 +239,69 @@ func crashOnce(t *testing.T, seed uint64, cut int64) bool {
 		}
 	}
 	return !whole
+}
+
+// Many writers and deleters at once, the power gone at a moment of its own: whoever was answered before
+// that moment was told the truth [C1].
+func TestCrashAmidConcurrentWork(t *testing.T) {
+	for seed := range uint64(40) {
+		fs := disk.NewMemory(0)
+		s := open(t, fs, chunk.Options{SegmentSize: 1 << 20, ReserveStep: 128 << 10})
+		var mu sync.Mutex
+		acked, deleted := map[int]honeyant.Generation{}, map[int]bool{}
+		length := func(i int) int { return []int{100, 9000, 70_000, 400_000}[i%4] }
+		var wg sync.WaitGroup
+		crash, acks := make(chan struct{}), 0
+		for worker := range 6 {
+			wg.Go(func() {
+				for k := 0; k < 8; k++ {
+					i := worker*100 + k
+					gen, err := put(s, idOf(i), content(i, length(i)))
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					mu.Lock()
+					acked[i] = gen
+					if acks++; acks == 5+int(seed)%30 {
+						close(crash)
+					}
+					mu.Unlock()
+					if k%3 != 2 {
+						continue
+					}
+					mu.Lock()
+					delete(acked, i-1)
+					mu.Unlock()
+					if err := s.Delete(ctx, idOf(i-1), 0); err != nil {
+						t.Error(err)
+						return
+					}
+					mu.Lock()
+					deleted[i-1] = true
+					mu.Unlock()
+				}
+			})
+		}
+		done := make(chan struct{})
+		go func() { wg.Wait(); close(done) }()
+		select {
+		case <-crash:
+		case <-done:
+		}
+		mu.Lock()
+		told, gone := maps.Clone(acked), maps.Clone(deleted)
+		crashed := fs.Crash(rng(seed)) // nobody is told anything meanwhile
+		mu.Unlock()
+		after := open(t, crashed, chunk.Options{})
+		for i, gen := range told {
+			check(t, after, idOf(i), gen, content(i, length(i)))
+		}
+		for i := range gone {
+			if _, err := after.Stat(idOf(i), 0); !errors.Is(err, honeyant.NotExist) {
+				t.Fatalf("seed %d: deleted chunk %d: %v", seed, i, err)
+			}
+		}
+		<-done
+	}
 }

@@ -23,7 +23,7 @@
 //	    need no space.
 //	C9  Records with flags or versions from the future make the store read-only [34].
 //
-// Locks: Store.mu guards all that is in memory and is never held across I/O; segment.syncMu
+// Locks: Store.mu guards all that is in memory and is never held across I/O; syncGroup.mu
 // is a leaf and never held together with Store.mu. The grow, identity and sidecar tokens each put one kind of
 // I/O in a row; they are taken without any lock held, in the order sidecar, grow, identity.
 package chunk

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -20,7 +23,8 @@ func TestFailedSyncAndWrite(t *testing.T) {
 			fs := disk.NewMemory(0)
 			var told []error
 			o := small
-			o.OnFailing = func(err error) { told = append(told, err) }
+			var killed *disk.Memory // as it is if the process dies the moment it knows
+			o.OnFailing = func(err error) { told, killed = append(told, err), fs.Kill() }
 			s := open(t, fs, o)
 			good := mustPut(t, s, idOf(1), content(1, 50_000))
 			remove := fs.Inject(disk.Fault{Op: op, Pattern: "*.seg", Nth: 1, Err: syscall.EIO})
@@ -49,16 +53,21 @@ func TestFailedSyncAndWrite(t *testing.T) {
 				t.Fatal(err)
 			}
 			// The next process finds what is on the platter, never what only the cache had.
-			for seed := range uint64(10) {
-				s := open(t, fs.Kill(), small)
+			for seed := range uint64(20) {
+				k := killed.Kill()
+				if seed%2 == 0 {
+					k = fs.Kill()
+				}
+				s := open(t, k, small)
 				check(t, s, idOf(1), good, content(1, 50_000))
 				gen, err := put(s, idOf(2), content(2, 50_000))
 				if err != nil {
 					t.Fatal(err)
 				}
 				check(t, s, idOf(2), gen, content(2, 50_000))
-				s = open(t, fs.Kill().Crash(rng(seed)), small)
+				s = open(t, k.Crash(rng(seed)), small)
 				check(t, s, idOf(1), good, content(1, 50_000))
+				check(t, s, idOf(2), gen, content(2, 50_000))
 			}
 		})
 	}
@@ -110,22 +119,86 @@ func TestReadError(t *testing.T) {
 
 // A disk that does not answer at start costs nothing for good [8].
 func TestUnreadableAtOpenLosesNothing(t *testing.T) {
-	fs := disk.NewMemory(0)
-	s := open(t, fs, small)
-	gen := mustPut(t, s, idOf(1), content(1, 5000))
-	fs = fs.Crash(rng(1)) // no sidecar
-	_ = s
-	for nth := range 8 {
-		fs.Inject(disk.Fault{Op: disk.OpRead, Pattern: "*.seg", Nth: nth + 1, Err: syscall.EIO})
-	}
-	if s, err := chunk.Open(fs, small); err == nil {
-		_ = s.Delete(ctx, idOf(99), 0)
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
+	for first := range 6 {
+		for count := 1; count < 6; count++ {
+			fs := disk.NewMemory(0)
+			gen := mustPut(t, open(t, fs, small), idOf(1), content(1, 5000))
+			fs = fs.Crash(rng(1)) // no sidecar
+			for nth := range count {
+				fs.Inject(disk.Fault{Op: disk.OpRead, Pattern: "*.seg", Nth: first + nth + 1, Err: syscall.EIO})
+			}
+			if s, err := chunk.Open(fs, small); err == nil {
+				mustPut(t, s, idOf(2), content(2, 5000))
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			check(t, open(t, fs.Kill(), small), idOf(1), gen, content(1, 5000))
 		}
 	}
-	s = open(t, fs.Kill(), small)
-	check(t, s, idOf(1), gen, content(1, 5000))
+}
+
+// gate holds every Sync of a segment back after it did its work, while it is shut.
+type gate struct {
+	disk.FS
+	shut        atomic.Bool
+	synced, let chan struct{}
+}
+
+type gated struct {
+	disk.File
+	gate *gate
+}
+
+func (f gated) Sync() error {
+	err := f.File.Sync()
+	if f.gate.shut.Load() {
+		f.gate.synced <- struct{}{}
+		<-f.gate.let
+	}
+	return err
+}
+
+func (g *gate) Create(name string) (disk.File, error) {
+	f, err := g.FS.Create(name)
+	if err == nil && strings.HasSuffix(name, ".seg") {
+		return gated{f, g}, nil
+	}
+	return f, err
+}
+
+// Who comes while a sync is under way is not answered by that one [C1].
+func TestLateComerWaitsForASyncOfItsOwn(t *testing.T) {
+	fs := disk.NewMemory(0)
+	g := &gate{FS: fs, synced: make(chan struct{}), let: make(chan struct{})}
+	s := open(t, g, small)
+	mustPut(t, s, idOf(0), nil) // the segment is there now
+	g.shut.Store(true)
+	results := make(chan error, 2)
+	commit := func(i int) {
+		go func() { _, err := put(s, idOf(i), content(i, 100)); results <- err }()
+	}
+	commit(1)
+	<-g.synced // still under way
+	written := fs.Steps()
+	commit(2)
+	for fs.Steps() == written { // until its write is done
+		runtime.Gosched()
+	}
+	g.let <- struct{}{}
+	if err := <-results; err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-results:
+		t.Fatal("answered by a sync that began before it")
+	case <-g.synced:
+	}
+	g.let <- struct{}{}
+	if err := <-results; err != nil {
+		t.Fatal(err)
+	}
+	g.shut.Store(false)
 }
 
 func TestFullStoreRefusesBeforeTakingDataAndDeletes(t *testing.T) {

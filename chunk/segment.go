@@ -37,12 +37,15 @@ type segment struct {
 	erased    int    // deletes ever begun
 
 	sidecarToken chan struct{} // held while the sidecar is written or removed
+	group        syncGroup
+}
 
-	// Guarded by syncMu.
-	syncMu  sync.Mutex
+// syncGroup is those who wait for the next sync of a segment.
+type syncGroup struct {
+	mu      sync.Mutex // guards the rest
 	waiters []chan error
-	syncing bool
-	failed  error
+	running bool
+	failed  error // of a write or sync; sticks
 	dirty   int64 // bytes written since the last sync began
 }
 
@@ -142,15 +145,15 @@ func (seg *segment) footprint() int64 { return int64(seg.end)*sectorSize - seg.p
 // storage. All who wait meanwhile share the next fdatasync [C1].
 func (s *Store) sync(seg *segment) error {
 	wait := make(chan error, 1)
-	seg.syncMu.Lock()
-	if seg.failed != nil {
-		defer seg.syncMu.Unlock()
-		return seg.failed
+	seg.group.mu.Lock()
+	if seg.group.failed != nil {
+		defer seg.group.mu.Unlock()
+		return seg.group.failed
 	}
-	seg.waiters = append(seg.waiters, wait)
-	run := !seg.syncing
-	seg.syncing = true
-	seg.syncMu.Unlock()
+	seg.group.waiters = append(seg.group.waiters, wait)
+	run := !seg.group.running
+	seg.group.running = true
+	seg.group.mu.Unlock()
 	if run {
 		s.syncRound(seg)
 	}
@@ -160,10 +163,10 @@ func (s *Store) sync(seg *segment) error {
 // syncRound syncs for those that wait now. If others came meanwhile a goroutine goes on, so
 // that nobody waits for more than its own round.
 func (s *Store) syncRound(seg *segment) {
-	seg.syncMu.Lock()
-	batch, failed := seg.waiters, seg.failed
-	seg.waiters, seg.dirty = nil, 0
-	seg.syncMu.Unlock()
+	seg.group.mu.Lock()
+	batch, failed := seg.group.waiters, seg.group.failed
+	seg.group.waiters, seg.group.dirty = nil, 0
+	seg.group.mu.Unlock()
 	if failed == nil {
 		if err := seg.file.Sync(); err != nil {
 			failed = s.fail(seg, err)
@@ -172,10 +175,10 @@ func (s *Store) syncRound(seg *segment) {
 	for _, w := range batch {
 		w <- failed
 	}
-	seg.syncMu.Lock()
-	more := len(seg.waiters) > 0
-	seg.syncing = more
-	seg.syncMu.Unlock()
+	seg.group.mu.Lock()
+	more := len(seg.group.waiters) > 0
+	seg.group.running = more
+	seg.group.mu.Unlock()
 	if more {
 		s.wg.Go(func() { s.syncRound(seg) })
 	}
@@ -185,11 +188,11 @@ func (s *Store) syncRound(seg *segment) {
 // [C6]. It returns the error that callers are to get.
 func (s *Store) fail(seg *segment, cause error) error {
 	err := honeyant.E("chunk.Store", honeyant.Unavailable, segmentName(seg.number), fmt.Errorf("the store is failing: %w", cause))
-	seg.syncMu.Lock()
-	if seg.failed == nil {
-		seg.failed = err
+	seg.group.mu.Lock()
+	if seg.group.failed == nil {
+		seg.group.failed = err
 	}
-	seg.syncMu.Unlock()
+	seg.group.mu.Unlock()
 	s.mu.Lock()
 	seg.broken = true
 	first := s.failing == nil

@@ -16,11 +16,22 @@ func FrameCRC(id honeyant.ChunkID, frame uint32, data []byte) uint32 {
 	return crc32.Update(frameSeed(id, frame), castagnoli, data)
 }
 
+// frameSeed and SumOfCRCs go by table, a byte at a time: what crc32.Update is given
+// moves to the heap, and these few bytes are hashed for every frame.
 func frameSeed(id honeyant.ChunkID, frame uint32) uint32 {
-	var b [20]byte
-	copy(b[:], id[:])
-	binary.BigEndian.PutUint32(b[16:], frame)
-	return crc32.Checksum(b[:], castagnoli)
+	c := ^uint32(0)
+	for _, b := range id {
+		c = castagnoli[byte(c)^b] ^ c>>8
+	}
+	return ^addWord(c, frame)
+}
+
+// addWord goes on with the four bytes of v; c is the inverted sum.
+func addWord(c, v uint32) uint32 {
+	c = castagnoli[byte(c)^byte(v>>24)] ^ c>>8
+	c = castagnoli[byte(c)^byte(v>>16)] ^ c>>8
+	c = castagnoli[byte(c)^byte(v>>8)] ^ c>>8
+	return castagnoli[byte(c)^byte(v)] ^ c>>8
 }
 
 // Frames is the number of frames of a chunk of length bytes.
@@ -30,13 +41,11 @@ func Frames(length uint32) int {
 
 // SumOfCRCs is the checksum of a chunk of length bytes whose frames have these CRCs.
 func SumOfCRCs(length uint32, crcs []uint32) honeyant.ChunkSum {
-	var b [4]byte
-	sum := uint32(0)
-	for _, c := range crcs {
-		binary.BigEndian.PutUint32(b[:], c)
-		sum = crc32.Update(sum, castagnoli, b[:])
+	c := ^uint32(0)
+	for _, crc := range crcs {
+		c = addWord(c, crc)
 	}
-	return honeyant.ChunkSum{Length: length, CRC: sum}
+	return honeyant.ChunkSum{Length: length, CRC: ^c}
 }
 
 // SumOf is what Commit answers for a chunk of these bytes.
