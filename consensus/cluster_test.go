@@ -57,7 +57,11 @@ func openMachine(fs vfs.FS, home string) (*machine, error) {
 	if err := fs.MkdirAll(home, 0o755); err != nil {
 		return nil, err
 	}
-	return m, m.use(name)
+	root, err := fs.OpenDir(fs.PathDir(home))
+	if err != nil {
+		return nil, err
+	}
+	return m, errors.Join(root.Sync(), root.Close(), m.use(name))
 }
 
 func (m *machine) use(name string) error {

@@ -94,7 +94,7 @@ func (n *Node) open() error {
 // openStores opens log and snapshots and brings the state machine up to the snapshot.
 func (n *Node) openStores() error {
 	fs := n.o.FS
-	if err := fs.MkdirAll(n.o.Dir, 0o700); err != nil {
+	if err := makeDir(fs, n.o.Dir); err != nil {
 		return err
 	}
 	var err error
