@@ -26,7 +26,7 @@ type Options struct {
 	Avoid    time.Duration // how long a node that was given up is avoided (5 s)
 
 	Conns   int // connections to one node at most (16)
-	Idle    int // of them kept when idle (6)
+	Idle    int // of them kept when idle (16); they hold no buffers
 	Streams int // streams of each kind served at once, 256 KiB of memory each (16)
 	Chain   int // bytes from which a chunk goes through a chain instead of to all in parallel (256 KiB)
 }
@@ -37,7 +37,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.Patience, 10*time.Second)
 	setDefault(&o.Avoid, 5*time.Second)
 	setDefault(&o.Conns, 16)
-	setDefault(&o.Idle, 6)
+	setDefault(&o.Idle, o.Conns)
 	setDefault(&o.Streams, 16)
 	setDefault(&o.Chain, 256<<10)
 	if o.Local == nil {

@@ -17,12 +17,18 @@ type peer struct {
 	node  honeyant.NodeID
 	slots chan struct{} // one per connection in use
 
-	mu      sync.Mutex // guards what follows
-	idle    []*stream  // the last one was used last
-	latency time.Duration
-	avoid   time.Time
-	closed  bool
+	mu       sync.Mutex // guards what follows
+	idle     []*stream  // the last one was used last
+	latency  time.Duration
+	measured time.Time // when latency was last
+	avoid    time.Time
+	closed   bool
 }
+
+const (
+	idleTime = 30 * time.Second // a connection idle for longer is closed when the next one falls idle
+	fadeTime = 10 * time.Second // in which a latency that is not measured again halves
+)
 
 // peer finds or makes the entry of a node.
 func (c *Client) peer(node honeyant.NodeID) *peer {
@@ -77,7 +83,7 @@ func (c *Client) get(ctx context.Context, p *peer, address string, fresh bool, l
 
 // put gives a stream back; only one whose request ended in good order may be used again.
 func (c *Client) put(p *peer, s *stream, good bool) {
-	s.used = true
+	s.used, s.since = true, time.Now()
 	var shut []*stream
 	p.mu.Lock()
 	switch {
@@ -89,6 +95,10 @@ func (c *Client) put(p *peer, s *stream, good bool) {
 		shut = []*stream{s}
 	default:
 		p.idle = append(p.idle, s)
+		for time.Since(p.idle[0].since) > idleTime { // s itself is younger
+			shut = append(shut, p.idle[0])
+			p.idle = p.idle[1:]
+		}
 	}
 	p.mu.Unlock()
 	for _, s := range shut {
@@ -112,6 +122,7 @@ func (p *peer) answered(took time.Duration) {
 	if took <= 0 {
 		return
 	}
+	p.measured = time.Now()
 	if p.latency == 0 {
 		p.latency = took
 	} else {
@@ -126,10 +137,12 @@ func (p *peer) avoided() bool {
 	return time.Now().Before(p.avoid)
 }
 
+// speed is how long the node takes to answer. A figure fades with time, so that a node that
+// was slow once is tried again.
 func (p *peer) speed() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.latency
+	return p.latency >> min(time.Since(p.measured)/fadeTime, 62)
 }
 
 // close ends the idle streams; those in use end when they are given back.

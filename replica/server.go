@@ -113,7 +113,7 @@ func (s *Server) small(ctx context.Context, r *request, store ChunkStore) ([]byt
 	defer cancel()
 	switch r.op {
 	case opCopy:
-		if err := acquire(ctx, s.pulls); err != nil {
+		if err := acquire(ctx, s.pulls, s.o.Patience); err != nil {
 			return nil, err
 		}
 		defer release(s.pulls)
@@ -157,9 +157,7 @@ func (s *Server) fault(st *stream, err error) error {
 
 // read sends the frames asked for, a batch at a time.
 func (s *Server) read(ctx context.Context, st *stream, r *request, store ChunkStore) error {
-	wait, cancel := context.WithTimeout(ctx, s.o.Patience)
-	defer cancel()
-	if err := acquire(wait, s.reads); err != nil {
+	if err := acquire(ctx, s.reads, s.o.Patience); err != nil {
 		return s.fault(st, err)
 	}
 	defer release(s.reads)
@@ -209,13 +207,22 @@ func (s *Server) alive(st *stream) (quiet func()) {
 	}
 }
 
-func acquire(ctx context.Context, slots chan struct{}) error {
+// acquire takes a slot within limit.
+func acquire(ctx context.Context, slots chan struct{}, limit time.Duration) error {
 	select {
 	case slots <- struct{}{}:
 		return nil
-	case <-ctx.Done():
-		return honeyant.E("replica.Serve", honeyant.Unavailable, "", errors.New("too many streams"))
+	default:
 	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case slots <- struct{}{}:
+		return nil
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return honeyant.E("replica.Serve", honeyant.Unavailable, "", errors.New("too many streams"))
 }
 
 func release(slots chan struct{}) { <-slots }

@@ -59,9 +59,7 @@ func (s *Server) begin(ctx context.Context, r *request) (Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.o.Patience)
-	defer cancel()
-	if err := acquire(ctx, s.puts[len(r.hops)]); err != nil {
+	if err := acquire(ctx, s.puts[len(r.hops)], s.o.Patience); err != nil {
 		return nil, err
 	}
 	w, err := store.Create(r.chunk, r.length)
@@ -89,12 +87,17 @@ func (s *Server) receive(st *stream, r *request, w Writer, own *outcome, f *forw
 			return corrupt("message %d, frame %d of %d bytes; frame %d of %d bytes is due", h.kind, h.arg, h.length, n, size)
 		}
 		buf := framePool.Get().(*[honeyant.FrameSize]byte)
-		if err := st.frame(h, r.chunk, buf[:size]); err != nil {
+		if own.err != nil {
+			err = st.frame(h, r.chunk, buf[:size])
+		} else if _, err = io.ReadFull(st.conn, buf[:size]); err == nil {
+			own.err = w.WriteFrame(buf[:size], h.crc) // checks it
+			if errors.Is(own.err, honeyant.Corrupt) {
+				err = own.err // it came damaged: forward nothing of it
+			}
+		}
+		if err != nil {
 			framePool.Put(buf)
 			return err
-		}
-		if own.err == nil {
-			own.err = w.WriteFrame(buf[:size], h.crc)
 		}
 		f.give(heldFrame{buf: buf, size: size, crc: h.crc})
 	}

@@ -22,7 +22,8 @@ type stream struct {
 	out  [4 * headSize]byte
 	bufs [8][]byte
 
-	used bool // carried a request before
+	used  bool      // carried a request before
+	since time.Time // when it fell idle
 }
 
 // send writes one message; it must be on its way within limit.

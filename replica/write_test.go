@@ -261,3 +261,39 @@ func TestCrossingChains(t *testing.T) {
 		}
 	})
 }
+
+// [P2] a frame damaged on its way, at any hop, is never synced as if it were whole.
+func TestDamageOnTheWay(t *testing.T) {
+	for _, link := range [][2]honeyant.NodeID{{9, 1}, {1, 2}} {
+		for _, size := range []int{5000, honeyant.ChunkSize} {
+			t.Run(fmt.Sprint(link, size), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					c := newColony(t, 3)
+					defer c.end()
+					damaged := false
+					c.world.Tap(link[0], link[1], func(_ rpc.Proto, b []byte) []byte {
+						if len(b) < 5000 || damaged {
+							return b
+						}
+						damaged = true
+						b = append([]byte(nil), b...)
+						b[len(b)/2] ^= 4
+						return b
+					})
+					targets := []honeyant.StoreID{10, 20}
+					id, data := newChunk(size)
+					ref, err := c.client().Write(t.Context(), id, data, targets, upTo(targets, 3))
+					if err != nil || len(ref.Replicas) != 2 {
+						t.Fatalf("%+v, %v", ref, err)
+					}
+					if chain := size >= 256<<10; damaged != (chain || link[0] == 9) {
+						t.Error("damaged:", damaged)
+					}
+					for _, r := range ref.Replicas {
+						c.mustHold(honeyant.ChunkRef{ID: id, Sum: ref.Sum, Replicas: []honeyant.Replica{r}}, data, r.Store)
+					}
+				})
+			})
+		}
+	}
+}
