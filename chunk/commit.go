@@ -102,27 +102,32 @@ func (w *Writer) publish() error {
 	defer w.giveSlab()
 	w.rec.status = live
 	w.store.trim(&w.place, metaSectors+sectorsFor(w.length), w.written)
-	whole := !w.written
-	if w.slab == nil { // an empty chunk
-		if err := w.takeSlab(); err != nil {
-			return err
-		}
-	}
-	if whole {
-		w.most = w.length
-	}
-	if err := w.flush(); err != nil {
+	if err := w.writeRest(); err != nil {
 		return err
 	}
-	if !whole {
-		state := w.slab.buf[:sectorSize]
-		clear(state)
-		w.rec.encodeState(state, w.place.seg.seed)
-		if err := w.writeAt(state, w.place.offset()+sectorSize); err != nil {
+	return w.store.sync(w.place.seg)
+}
+
+// writeRest writes what is not in the file yet, the live state last or together with all else.
+func (w *Writer) writeRest() error {
+	if !w.written {
+		w.most = w.length
+		if w.slab == nil { // an empty chunk
+			return w.writeMeta(make([]byte, metaSize))
+		}
+		return w.flush()
+	}
+	state := make([]byte, 0, sectorSize)
+	if w.slab != nil {
+		if err := w.flush(); err != nil {
 			return err
 		}
+		state = w.slab.buf[:0]
 	}
-	return w.store.sync(w.place.seg)
+	state = state[:sectorSize]
+	clear(state)
+	w.rec.encodeState(state, w.place.seg.seed)
+	return w.writeAt(state, w.place.offset()+sectorSize)
 }
 
 // present looks whether the chunk is there already: with the same sum and whole, its

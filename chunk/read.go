@@ -121,7 +121,7 @@ func (s *Store) remember(rec *record) { s.cache[cacheSlot(rec.gen)].Store(rec) }
 
 // read takes header and state from the file. What can not be read makes the record suspect.
 func (seg *segment) read(gen honeyant.Generation) *record {
-	b := make([]byte, metaSectors*sectorSize)
+	b := make([]byte, metaSize)
 	off := int64(sectorOf(gen)) * sectorSize
 	header, state := b[:sectorSize], b[sectorSize:]
 	if n, err := readFull(seg.file, b, off); err != nil || n < len(b) {

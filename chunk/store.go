@@ -31,7 +31,7 @@ type Options struct {
 	Log         *slog.Logger // nil: nothing is logged
 	SegmentSize int64        // bytes, 0 = DefaultSegmentSize, less for a capacity below 4 GiB
 	ReserveStep int64        // bytes, 0 = DefaultReserveStep, less for a capacity below 1 GiB
-	Streams     int          // write buffers of 256 KiB, 0 = DefaultStreams
+	Streams     int          // write buffers of 256 KiB, 0 = DefaultStreams; further writers write without one
 	OnFailing   func(error)  // called once, without a lock held, when the store turns failing
 }
 

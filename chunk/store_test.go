@@ -102,3 +102,44 @@ func TestPutReadDeleteReopen(t *testing.T) {
 		t.Fatalf("%+v", u)
 	}
 }
+
+// More writers than buffers: nobody waits for anybody.
+func TestWritersWithoutBuffers(t *testing.T) {
+	fs := disk.NewMemory(0)
+	s := open(t, fs, chunk.Options{Streams: 1})
+	var writers []*chunk.Writer
+	length := func(i int) int { return []int{10, 5000, 300_000, 700_000}[i%4] }
+	for i := range 8 {
+		w, err := s.Create(idOf(i), uint32(length(i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		writers = append(writers, w)
+	}
+	for part := range 7 {
+		for i, w := range writers {
+			data := content(i, length(i))
+			n := len(data) / 7
+			from, to := part*n, (part+1)*n
+			if part == 6 {
+				to = len(data)
+			}
+			if _, err := w.Write(data[from:to]); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for i := len(writers) - 1; i >= 0; i-- {
+		_, sum, err := writers[i].Commit(ctx)
+		if err != nil || sum != chunk.SumOf(idOf(i), content(i, length(i))) {
+			t.Fatal(i, sum, err)
+		}
+	}
+	for i := range writers {
+		check(t, s, idOf(i), 0, content(i, length(i)))
+	}
+	crashed := open(t, fs.Crash(rng(3)), chunk.Options{})
+	for i := range writers {
+		check(t, crashed, idOf(i), 0, content(i, length(i)))
+	}
+}

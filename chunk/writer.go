@@ -4,14 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"time"
 
 	"github.com/honeyant/honeyant"
 )
 
 const (
 	slabBody = 256 << 10 // body bytes gathered for one write
-	slabSize = metaSectors*sectorSize + slabBody
+	metaSize = metaSectors * sectorSize
+	slabSize = metaSize + slabBody
 )
 
 // slab is a write buffer: room for header and state in front, so that a small chunk is one write.
@@ -120,7 +120,9 @@ func (w *Writer) admit(op string, n int) error {
 }
 
 func (w *Writer) stick(err error) error {
-	w.err = err
+	if err != nil {
+		w.err = err
+	}
 	return err
 }
 
@@ -130,20 +132,21 @@ func (w *Writer) endFrame() {
 	w.frame = frameSeed(w.rec.id, uint32(len(w.rec.crcs)))
 }
 
-// gather moves bytes into the slab, and the slab to the file whenever it is full and more comes.
+// gather moves bytes into the slab, and the slab to the file whenever it is full and more
+// comes. Without a slab they go to the file at once: a writer never waits for the buffers that others hold, for
+// those others may be waiting for a node that waits for us.
 func (w *Writer) gather(p []byte) error {
 	for len(p) > 0 {
+		w.takeSlab()
 		if w.slab == nil {
-			if err := w.takeSlab(); err != nil {
-				return w.stick(err)
-			}
+			return w.stick(w.direct(p))
 		}
 		if w.slab.used == slabBody {
 			if err := w.flush(); err != nil {
 				return w.stick(err)
 			}
 		}
-		n := copy(w.slab.buf[metaSectors*sectorSize+w.slab.used:], p)
+		n := copy(w.slab.buf[metaSize+w.slab.used:], p)
 		w.slab.used += n
 		w.length += uint32(n)
 		p = p[n:]
@@ -151,24 +154,19 @@ func (w *Writer) gather(p []byte) error {
 	return nil
 }
 
-// takeSlab waits for a write buffer: pools block, they never grow (rule 37).
-func (w *Writer) takeSlab() error {
+// takeSlab takes a write buffer if one is free: the pool never grows (rule 37).
+func (w *Writer) takeSlab() {
+	if w.slab != nil {
+		return
+	}
 	select {
 	case w.slab = <-w.store.slabs:
-	default:
-		timeout := time.NewTimer(waitForPlace)
-		defer timeout.Stop()
-		select {
-		case w.slab = <-w.store.slabs:
-		case <-timeout.C:
-			return honeyant.E("chunk.Write", honeyant.Unavailable, w.rec.id.String(), fmt.Errorf("no write buffer within %v", waitForPlace))
+		if w.slab == nil {
+			w.slab = new(slab)
 		}
+		w.slab.used = 0
+	default:
 	}
-	if w.slab == nil {
-		w.slab = new(slab)
-	}
-	w.slab.used = 0
-	return nil
 }
 
 func (w *Writer) giveSlab() {
@@ -178,25 +176,42 @@ func (w *Writer) giveSlab() {
 	}
 }
 
+// direct writes body bytes without a slab.
+func (w *Writer) direct(p []byte) error {
+	if !w.written {
+		if err := w.writeMeta(make([]byte, metaSize)); err != nil {
+			return err
+		}
+	}
+	w.length += uint32(len(p))
+	at := w.place.offset() + metaSize + int64(w.flushed)
+	w.flushed += uint32(len(p))
+	return w.writeAt(p, at)
+}
+
 // flush writes the slab out, with the header before the first of the body.
 func (w *Writer) flush() error {
-	meta := w.slab.buf[:metaSectors*sectorSize]
-	body := w.slab.buf[metaSectors*sectorSize:][:w.slab.used]
-	at := w.place.offset() + metaSectors*sectorSize + int64(w.flushed)
-	out := body
-	if !w.written {
-		clear(meta)
-		w.rec.sectors, w.rec.most = w.place.sectors, w.most
-		w.rec.encodeHeader(meta[:sectorSize], w.place.seg.seed)
-		if w.rec.status == live {
-			w.rec.encodeState(meta[sectorSize:], w.place.seg.seed)
-		}
-		out, at = w.slab.buf[:len(meta)+len(body)], w.place.offset()
-		w.written = true
-	}
-	w.flushed += uint32(w.slab.used)
+	body := w.slab.buf[metaSize:][:w.slab.used]
 	w.slab.used = 0
-	return w.writeAt(out, at)
+	if !w.written {
+		w.flushed += uint32(len(body))
+		return w.writeMeta(w.slab.buf[:metaSize+len(body)])
+	}
+	at := w.place.offset() + metaSize + int64(w.flushed)
+	w.flushed += uint32(len(body))
+	return w.writeAt(body, at)
+}
+
+// writeMeta writes header, state and the bytes of body that follow them in b.
+func (w *Writer) writeMeta(b []byte) error {
+	clear(b[:metaSize])
+	w.rec.sectors, w.rec.most = w.place.sectors, w.most
+	w.rec.encodeHeader(b[:sectorSize], w.place.seg.seed)
+	if w.rec.status == live {
+		w.rec.encodeState(b[sectorSize:metaSize], w.place.seg.seed)
+	}
+	w.written = true
+	return w.writeAt(b, w.place.offset())
 }
 
 // writeAt writes to the segment, and syncs when much has gathered.
