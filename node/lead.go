@@ -93,9 +93,7 @@ func (l *leadership) employ(ctx context.Context) error {
 		return err
 	}
 	group := &worker.Group{}
-	err = group.Start(ctx, worker.Job{Name: "voters", Every: time.Second, Run: func(ctx context.Context, p *worker.Pace) (bool, error) {
-		return l.n.arrangeVoters(ctx, p)
-	}})
+	err = group.Start(ctx, worker.Job{Name: "voters", Every: time.Second, Run: (&arranger{n: l.n}).step})
 	l.mu.Lock()
 	l.service, l.voters = service, group
 	l.mu.Unlock()

@@ -2,15 +2,94 @@ package node
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/consensus"
 	"github.com/honeyant/honeyant/internal/worker"
 	"github.com/honeyant/honeyant/meta"
 )
 
-// arrangeVoters is the job that keeps the quorum as the colony wants it: one step at a time.
-func (n *Node) arrangeVoters(ctx context.Context, p *worker.Pace) (bool, error) {
-	return false, n.commitRoles(ctx)
+// voterStep bounds one change of the membership.
+const voterStep = 30 * time.Second
+
+// arranger remembers between steps of the voters job what consensus.NextStep needs to know.
+type arranger struct {
+	n       *Node
+	shape   string // members and roles when last looked at
+	changed time.Time
+	mirror  honeyant.NodeID
+}
+
+// step is the job that keeps the quorum as the colony wants it (rules 3, 31): one change at a time.
+func (a *arranger) step(ctx context.Context, p *worker.Pace) (bool, error) {
+	n := a.n
+	if err := n.commitRoles(ctx); err != nil {
+		return false, err
+	}
+	m := n.tracker.Map()
+	members, err := n.quorum.Members()
+	if err != nil || m == nil {
+		return false, err
+	}
+	if shape := shapeOf(members); shape != a.shape {
+		a.shape, a.changed = shape, time.Now()
+	}
+	view := consensus.View{Self: n.identity.Self(), Members: members, Nodes: candidates(m), SinceChange: time.Since(a.changed)}
+	a.mirror = consensus.Mirror(view, a.mirror)
+	n.quorum.SetMirror(a.mirror)
+	next := consensus.NextStep(view)
+	p.Progress(next.Why, 0, 0)
+	if next.Kind == consensus.StepNone {
+		return false, nil
+	}
+	n.log.Info("the metadata quorum changes", "step", next.Kind, "node", next.Node, "why", next.Why)
+	ctx, cancel := context.WithTimeout(ctx, voterStep)
+	defer cancel()
+	do := map[consensus.StepKind]func(context.Context, honeyant.NodeID) error{
+		consensus.StepAddLearner: n.quorum.AddLearner, consensus.StepPromote: n.quorum.Promote,
+		consensus.StepDemote: n.quorum.Demote, consensus.StepRemove: n.quorum.Remove,
+		consensus.StepTransfer: func(ctx context.Context, _ honeyant.NodeID) error { return n.quorum.TransferLeadership(ctx) },
+	}[next.Kind]
+	if err := do(ctx, next.Node); err != nil {
+		return false, err
+	}
+	return true, n.commitRoles(ctx)
+}
+
+// candidates are the nodes that may keep metadata: those with a store, unless these are too
+// few for three voters. Machines that only mount come and go more often.
+func candidates(m *honeyant.Map) []honeyant.Node {
+	hasStore := map[honeyant.NodeID]bool{}
+	for _, s := range m.Stores {
+		if s.State != honeyant.StoreRemoved {
+			hasStore[s.Node] = true
+		}
+	}
+	var list []honeyant.Node
+	live := 0
+	for _, one := range m.Nodes {
+		gone := one.State == honeyant.NodeOut || one.State == honeyant.NodeRemoved
+		if hasStore[one.ID] || gone || one.Role != honeyant.RoleNone {
+			list = append(list, one)
+			if !gone {
+				live++
+			}
+		}
+	}
+	if live < 3 {
+		return m.Nodes
+	}
+	return list
+}
+
+func shapeOf(members []consensus.Member) string {
+	s := ""
+	for _, one := range members {
+		s += fmt.Sprintf("%d:%s ", one.Node, one.Role)
+	}
+	return s
 }
 
 // commitRoles writes down in the member list who votes, as consensus knows it.
