@@ -35,7 +35,7 @@ const (
 // Names of the replicated settings that hold the authority (doc/format/identity.md).
 const (
 	SettingCACert = "ca.crt"
-	SettingCAKey  = "ca.key"
+	SettingCAKey  = meta.SettingSecret + "ca.key"
 )
 
 // PEM block types.

@@ -60,3 +60,7 @@ const (
 	SettingCluster      = "cluster"       // ID of the cluster; written by Bootstrap alone
 	SettingFeatureLevel = "feature_level" // decimal; 1 if absent (rule 34)
 )
+
+// SettingSecret begins the names of settings that only the leader's own process may read or
+// write: meta/remote refuses them (rule 33).
+const SettingSecret = "secret."

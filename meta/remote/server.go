@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/honeyant/honeyant"
@@ -90,6 +91,14 @@ func (s *server) do(ctx context.Context, l *meta.Leader, peer honeyant.NodeID, r
 	case *meta.OpenSession:
 		if peer != 0 {
 			op.Node = peer
+		}
+	case *meta.GetSetting:
+		if strings.HasPrefix(op.Name, meta.SettingSecret) {
+			return nil, honeyant.E("remote.Serve", honeyant.NotPermitted, op.Name, fmt.Errorf("secret settings never leave the leader"))
+		}
+	case *meta.PutSetting:
+		if strings.HasPrefix(op.Name, meta.SettingSecret) {
+			return nil, honeyant.E("remote.Serve", honeyant.NotPermitted, op.Name, fmt.Errorf("secret settings never leave the leader"))
 		}
 	case *meta.Reap, *meta.Retag, *meta.Bootstrap:
 		return nil, honeyant.E("remote.Serve", honeyant.NotPermitted, op.Code().String(), fmt.Errorf("the leader does it by itself"))
