@@ -127,10 +127,20 @@ func (in *inode) sendOpen(ctx context.Context) error {
 		return v.fault(ctx, "volume.Open", in.object(), err)
 	}
 	sent := time.Now()
-	r, err := ask(ctx, v, "volume.Open", &meta.Open{Volume: v.o.Volume, Ino: in.ino, Limit: openExtents})
+	r, err := ask(ctx, v, "volume.Open", in.openOp())
 	if err != nil {
 		return err
 	}
+	in.opened(r, s, sent)
+	return nil
+}
+
+func (in *inode) openOp() *meta.Open {
+	return &meta.Open{Volume: in.v.o.Volume, Ino: in.ino, Limit: openExtents}
+}
+
+// opened takes in the answer to openOp.
+func (in *inode) opened(r *meta.ExtentsReply, s *session, sent time.Time) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.registered = s
@@ -138,24 +148,38 @@ func (in *inode) sendOpen(ctx context.Context) error {
 	if r.Attr.Version == in.attr.Version {
 		in.ext.add(0, int64(r.Until), r.Extents, r.Chunks)
 	}
-	return nil
 }
 
-// reregister registers an open inode under a new session.
+// reregister registers an open inode under a new session that nobody else uses yet. It does not
+// take in.reg: who holds it may be waiting for the new session.
 func (in *inode) reregister(ctx context.Context, s *session) error {
-	ctx, cancel := in.v.within(ctx)
-	defer cancel()
-	if err := in.reg.take(ctx); err != nil {
-		return in.v.fault(ctx, "volume.Reset", in.object(), err)
-	}
-	defer in.reg.give()
 	in.mu.Lock()
-	done := in.registered == nil || in.registered == s
+	needed := in.registered != nil && in.registered != s
 	in.mu.Unlock()
-	if done {
+	if !needed {
 		return nil
 	}
-	return in.sendOpen(ctx)
+	sent := time.Now()
+	r, err := meta.Do(ctx, s.meta, in.openOp())
+	switch honeyant.KindOf(err) {
+	case honeyant.NotExist, honeyant.Stale:
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	in.opened(r, s, sent)
+	in.v.mu.Lock()
+	open := in.opens > 0
+	in.v.mu.Unlock()
+	if open {
+		return nil
+	}
+	in.mu.Lock() // the last File was released meanwhile
+	in.registered = nil
+	in.mu.Unlock()
+	_, err = meta.Do(ctx, s.meta, &meta.Release{Volume: in.v.o.Volume, Ino: in.ino})
+	return err
 }
 
 func (in *inode) object() string { return fmt.Sprintf("inode %d", in.ino) }

@@ -93,10 +93,11 @@ func (v *Volume) allInodes() []*inode {
 }
 
 // fresh is the one place that decides whether what is remembered of the inode may be used without
-// asking the leader. Without leases that is a short time after an answer; a lease will say so here.
+// asking the leader. Without leases that is a short time after an answer to a
+// session that lives; a lease will say so here.
 // in.mu is held.
 func (in *inode) fresh() bool {
-	return in.known && time.Since(in.checked) < in.v.o.FlushInterval
+	return in.known && time.Since(in.checked) < in.v.o.FlushInterval && !in.v.link.current().dead.Load()
 }
 
 // learn takes in attributes that the leader sent in answer to a request of the moment sent. A

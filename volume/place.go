@@ -166,10 +166,17 @@ func (v *Volume) hasRoom(in *inode, n int) bool {
 		in.mu.Unlock()
 		v.room.until, v.room.known = now.Add(roomTTL), m != nil
 		if m != nil {
-			_, least := policy.Effective(members(m))
-			_, v.room.bytes = placement.Usable(m, least)
+			copies, _ := policy.Effective(members(m))
+			_, v.room.bytes = placement.Usable(m, copies)
 		}
 	}
 	pending := v.stats.dirty.Load() + v.stats.flying.Load()
 	return !v.room.known || v.room.bytes >= pending+int64(n)
+}
+
+// took notes that bytes became part of what the stores hold, until the map tells the same.
+func (r *room) took(n int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.bytes -= n
 }

@@ -85,14 +85,13 @@ func (l *link) live(ctx context.Context) (*session, error) {
 	}
 }
 
-func (l *link) replace(m Meta) *session {
+func (l *link) replace(s *session) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.now.dead.Store(true)
-	l.now = &session{meta: m}
+	l.now = s
 	close(l.renewed)
 	l.renewed = make(chan struct{})
-	return l.now
 }
 
 var errDeadline = errors.New("nobody answered before the deadline of volume calls")

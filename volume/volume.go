@@ -143,18 +143,22 @@ func (v *Volume) deregisterAll(ctx context.Context) {
 	}
 }
 
-// Reset goes on with a new session after the old one died: open files are registered again, locks
-// are lost, and what the old session had not committed is EIO on each descriptor concerned.
+// Reset goes on with a new session after the old one died: open files are registered again before
+// any other call goes through, locks are lost, and what the old session had not committed is EIO on
+// each descriptor concerned. Files that were deleted meanwhile are Stale from now on, which is no
+// error of Reset; on an error call it again.
 func (v *Volume) Reset(ctx context.Context, m Meta) error {
+	ctx, cancel := v.within(ctx)
+	defer cancel()
 	v.fence(v.link.current())
-	s := v.link.replace(m)
-	var first error
+	s := &session{meta: m}
 	for _, in := range v.allInodes() {
-		if err := in.reregister(ctx, s); err != nil && first == nil {
-			first = err
+		if err := in.reregister(ctx, s); err != nil {
+			return v.fault(ctx, "volume.Reset", in.object(), err)
 		}
 	}
-	return first
+	v.link.replace(s)
+	return nil
 }
 
 // Opens lists the inodes that the session has registered as open, for re-assertion at a new leader (rule 22).

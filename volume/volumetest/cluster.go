@@ -179,7 +179,7 @@ type slot struct {
 	seq uint64
 }
 
-// NewSession opens a session.
+// NewSession opens a session, which says every second that it is alive until the test ends.
 func (c *Cluster) NewSession(tb testing.TB) *Session {
 	tb.Helper()
 	r := must(tb, c.Leader.Direct(), &meta.OpenSession{Node: 1, Name: tb.Name()})
@@ -187,6 +187,24 @@ func (c *Cluster) NewSession(tb testing.TB) *Session {
 	for i := range cap(s.slots) {
 		s.slots <- &slot{n: uint32(i)}
 	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var renewing sync.WaitGroup
+	renewing.Go(func() {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				_, _ = c.Leader.Renew(ctx, s.id)
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	tb.Cleanup(func() {
+		cancel()
+		renewing.Wait()
+	})
 	return s
 }
 

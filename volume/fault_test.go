@@ -1,0 +1,373 @@
+package volume_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/meta"
+	"github.com/honeyant/honeyant/volume"
+	"github.com/honeyant/honeyant/volume/volumetest"
+)
+
+func kindIs(t *testing.T, err error, kind honeyant.Kind) {
+	t.Helper()
+	if err == nil || honeyant.KindOf(err) != kind {
+		t.Fatalf("got %v, want %v", err, kind)
+	}
+}
+
+func failWrites(c *volumetest.Cluster, err error) {
+	if err == nil {
+		c.Chunks.BeforeWrite.Store(nil)
+		return
+	}
+	fn := func(context.Context, honeyant.ChunkID, int) error { return err }
+	c.Chunks.BeforeWrite.Store(&fn)
+}
+
+// V9: bytes that can not be stored are told once by each descriptor open at the time, and by none opened later.
+func TestLostWriteIsToldOncePerDescriptor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 2, 1<<30)
+		v := c.Open(t, nil)
+		f := create(t, v, "f")
+		g, idle := open(t, v, "f", readWrite), open(t, v, "f", readWrite)
+		write(t, f, pattern(100_000, 1), 0)
+		closeFile(t, idle) // commits, as any close does: no error so far
+		write(t, f, pattern(100_000, 2), 0)
+		failWrites(c, honeyant.Unavailable)
+		began := time.Now()
+		kindIs(t, f.Fsync(bg, false), honeyant.Unavailable)
+		if took := time.Since(began); took < 9*time.Second || took > 12*time.Second {
+			t.Fatalf("told after %v, the deadline is 10 s", took)
+		}
+		failWrites(c, nil)
+		if err := f.Fsync(bg, false); err != nil {
+			t.Fatalf("told twice: %v", err)
+		}
+		if _, err := g.WriteAt(bg, []byte("x"), 0, volume.WriteFlags{}); honeyant.KindOf(err) != honeyant.Unavailable {
+			t.Fatalf("another descriptor: %v", err)
+		}
+		h := open(t, v, "f", readWrite)
+		write(t, h, []byte("later"), 0)
+		for _, file := range []*volume.File{f, g, h} {
+			closeFile(t, file)
+		}
+		want := append([]byte("later"), pattern(100_000, 1)[5:]...)
+		h = open(t, v, "f", readWrite)
+		if got := readAll(t, h); !bytes.Equal(got, want) {
+			t.Fatal("the lost write changed the file")
+		}
+		closeFile(t, h)
+	})
+}
+
+// A store that fails in the middle is replaced by another; a short outage of all is waited for.
+func TestStoresFailAndComeBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 4, 1<<30)
+		v := c.Open(t, nil)
+		f := create(t, v, "f")
+		c.Chunks.Fail(1, true)
+		c.Chunks.Fail(2, true)
+		data := pattern(9<<20, 3)
+		write(t, f, data, 0)
+		if err := f.Fsync(bg, false); err != nil {
+			t.Fatal(err)
+		}
+		c.Chunks.Fail(3, true)
+		write(t, f, []byte("late"), 5<<20)
+		copy(data[5<<20:], "late")
+		time.AfterFunc(3*time.Second, func() { c.Chunks.Fail(1, false) })
+		if err := f.Fsync(bg, false); err != nil {
+			t.Fatal(err)
+		}
+		if got := readAll(t, f); !bytes.Equal(got, data) {
+			t.Fatal("other bytes")
+		}
+		closeFile(t, f)
+	})
+}
+
+func TestFullClusterIsNoSpace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 2, 3<<20)
+		v := c.Open(t, nil)
+		f := create(t, v, "f")
+		var err error
+		n := 0
+		for ; n < 100 && err == nil; n++ {
+			_, err = f.WriteAt(bg, pattern(100_000, n), int64(n)*100_000, volume.WriteFlags{})
+			time.Sleep(200 * time.Millisecond) // fake: the flusher runs
+		}
+		kindIs(t, err, honeyant.NoSpace)
+		if n < 25 {
+			t.Fatalf("full after %d of 31 writes", n)
+		}
+		if err := f.Flush(bg, 0); err != nil {
+			t.Fatalf("what write(2) refused is no error of close: %v", err)
+		}
+		st, err := v.StatFS(bg)
+		if err != nil || st.AvailBytes > 200_000 || st.TotalBytes != 3<<20 {
+			t.Fatalf("%+v %v", st, err)
+		}
+		if err := f.Release(bg, 0); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// Dirty bytes are sent after FlushInterval without anybody asking.
+func TestFlushInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 2, 1<<30)
+		v, w := c.Open(t, nil), c.Open(t, nil)
+		f := create(t, v, "f")
+		size := func() uint64 {
+			a, err := w.GetAttr(bg, f.Ino())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return a.Size
+		}
+		for i := range 3 {
+			write(t, f, pattern(10_000, i), int64(i)*10_000)
+			time.Sleep(500 * time.Millisecond)
+			synctest.Wait()
+			if got := size(); got != uint64(i)*10_000 {
+				t.Fatalf("after half a second: %d", got)
+			}
+			time.Sleep(501 * time.Millisecond)
+			synctest.Wait()
+			if got := size(); got != uint64(i+1)*10_000 {
+				t.Fatalf("after a second: %d", got)
+			}
+		}
+		if d := v.Stats().DirtyBytes; d != 0 {
+			t.Fatal(d)
+		}
+		closeFile(t, f)
+	})
+}
+
+// V4: writers block when the memory is used up, and go on when the stores do.
+func TestWritersWaitForMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 2, 1<<30)
+		v := c.Open(t, func(o *volume.Options) { o.WriteMemory = 1 << 20 })
+		gate := make(chan struct{})
+		fn := func(ctx context.Context, _ honeyant.ChunkID, _ int) error {
+			select {
+			case <-gate:
+				return nil
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		c.Chunks.BeforeWrite.Store(&fn)
+		var wg sync.WaitGroup
+		var done atomic.Int64
+		for i := range 8 {
+			f := create(t, v, fmt.Sprintf("f%d", i))
+			wg.Go(func() {
+				for off := 0; off < 1<<20; off += 10_000 {
+					write(t, f, pattern(10_000, off+i), int64(off))
+					done.Add(1)
+				}
+				closeFile(t, f)
+			})
+		}
+		synctest.Wait()
+		if s := v.Stats(); s.WriteMemory > 1<<20 || s.DirtyBytes+s.FlyingBytes > 1<<20 || done.Load() > 105 {
+			t.Fatalf("%d writes, %+v", done.Load(), s)
+		}
+		close(gate)
+		wg.Wait()
+		if s := v.Stats(); s.WriteMemory != 0 || s.OpenFiles != 0 || s.LostWrites != 0 {
+			t.Fatalf("%+v", s)
+		}
+		for i := range 8 {
+			f := open(t, v, fmt.Sprintf("f%d", i), readWrite)
+			for off := 0; off < 1<<20; off += 10_000 {
+				p := make([]byte, 10_000)
+				if n, err := f.ReadAt(bg, p, int64(off)); err != nil || n != 10_000 || !bytes.Equal(p, pattern(10_000, off+i)) {
+					t.Fatalf("file %d at %d: %d, %v", i, off, n, err)
+				}
+			}
+			closeFile(t, f)
+		}
+	})
+}
+
+// With no quorum every call ends at its deadline; afterwards all goes on, and what was written is not lost
+// if the outage was short.
+func TestNoQuorum(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 2, 1<<30)
+		v := c.Open(t, nil)
+		f := create(t, v, "f")
+		write(t, f, []byte("before"), 0)
+		c.CutQuorum(true)
+		began := time.Now()
+		_, err := v.Lookup(bg, honeyant.RootIno, "f")
+		kindIs(t, err, honeyant.Unavailable)
+		_, err = v.Make(bg, volume.NewNode{Parent: honeyant.RootIno, Name: "d", Mode: honeyant.ModeDir | 0o755})
+		kindIs(t, err, honeyant.Unavailable)
+		if took := time.Since(began); took > 21*time.Second {
+			t.Fatal(took)
+		}
+		c.CutQuorum(false)
+		time.Sleep(5 * time.Second)
+		if err := f.Fsync(bg, false); err == nil {
+			t.Fatal("the flush was cut off for 20 s with a deadline of 10 s: its loss must be told")
+		}
+		c.CutQuorum(true)
+		write(t, f, []byte("during"), 0)
+		time.AfterFunc(4*time.Second, func() { c.CutQuorum(false) })
+		if err := f.Flush(bg, 0); err != nil {
+			t.Fatal(err)
+		}
+		if got := readAll(t, f); string(got) != "during" {
+			t.Fatalf("%q", got)
+		}
+		closeFile(t, f)
+	})
+}
+
+// A session that is dead loses what it had not committed, says so on each descriptor, and a new one goes on.
+func TestFencedSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 2, 1<<30)
+		first := c.NewSession(t)
+		fenced := make(chan volume.Meta, 10)
+		v := c.Open(t, func(o *volume.Options) {
+			o.Meta = first
+			o.OnFenced = func(dead volume.Meta) { fenced <- dead }
+		})
+		f := create(t, v, "f")
+		g := open(t, v, "f", readWrite)
+		write(t, f, []byte("committed"), 0)
+		if err := f.Fsync(bg, false); err != nil {
+			t.Fatal(err)
+		}
+		write(t, f, []byte("lost bytes"), 0)
+		first.Kill(t)
+		if err := f.Fsync(bg, false); honeyant.KindOf(err) != honeyant.Unavailable || !errors.Is(err, honeyant.Unavailable) {
+			t.Fatalf("fsync: %v", err)
+		}
+		if dead := <-fenced; dead.ID() != first.ID() {
+			t.Fatal("another session")
+		}
+		time.AfterFunc(time.Second, func() {
+			if err := v.Reset(bg, c.NewSession(t)); err != nil {
+				t.Error(err)
+			}
+		})
+		if got := readAll(t, g); string(got) != "committed" { // waits for the new session
+			t.Fatalf("%q", got)
+		}
+		kindIs(t, g.Flush(bg, 0), honeyant.Unavailable)
+		write(t, f, []byte("new bytes"), 0)
+		if err := c.Open(t, nil).Unlink(bg, honeyant.RootIno, "f"); err != nil { // it is registered again: it lives on
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if got := readAll(t, g); string(got) != "new bytes" {
+			t.Fatalf("%q", got)
+		}
+		closeFile(t, f)
+		closeFile(t, g)
+		if len(fenced) != 0 {
+			t.Fatal("told twice")
+		}
+	})
+}
+
+// V6: a chunk that is gone makes the reader ask for newer extents [25].
+func TestReaderRacesWithReclaim(t *testing.T) {
+	c := volumetest.NewCluster(t, 2, 1<<30)
+	a, b := c.Open(t, nil), c.Open(t, nil)
+	f := create(t, a, "f")
+	write(t, f, pattern(50_000, 1), 0)
+	if err := f.Fsync(bg, false); err != nil {
+		t.Fatal(err)
+	}
+	old := c.Chunks.IDs()
+	g := open(t, b, "f", volume.OpenFlags{Read: true})
+	write(t, f, pattern(50_000, 2), 0)
+	if err := f.Fsync(bg, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range old {
+		c.Chunks.Lose(id)
+	}
+	if got := readAll(t, g); !bytes.Equal(got, pattern(50_000, 2)) {
+		t.Fatalf("%d bytes", len(got))
+	}
+	for _, id := range c.Chunks.IDs() {
+		c.Chunks.Lose(id)
+	}
+	_, err := g.ReadAt(bg, make([]byte, 10), 0)
+	kindIs(t, err, honeyant.Corrupt)
+	closeFile(t, f)
+	closeFile(t, g)
+}
+
+// V7: the low-water mark stays below every chunk on its way, and follows what is settled [10].
+func TestLowWaterMark(t *testing.T) {
+	c := volumetest.NewCluster(t, 2, 1<<30)
+	s := c.NewSession(t)
+	v := c.Open(t, func(o *volume.Options) { o.Meta = s })
+	var mu sync.Mutex
+	flying := map[uint64]bool{}
+	upload := func(_ context.Context, id honeyant.ChunkID, _ int) error {
+		mu.Lock()
+		defer mu.Unlock()
+		flying[id.Counter()] = true
+		return nil
+	}
+	c.Chunks.BeforeWrite.Store(&upload)
+	var last atomic.Uint64
+	commit := func(op meta.Op) error {
+		if op, ok := op.(*meta.Commit); ok {
+			mu.Lock()
+			defer mu.Unlock()
+			for counter := range flying {
+				if counter < op.LowWater {
+					t.Errorf("low water %d above chunk %d, which is not committed", op.LowWater, counter)
+				}
+			}
+			for _, chunk := range op.Chunks {
+				delete(flying, chunk.ID.Counter())
+			}
+			last.Store(op.LowWater)
+		}
+		return nil
+	}
+	s.Before.Store(&commit)
+	var wg sync.WaitGroup
+	for i := range 4 {
+		f := create(t, v, fmt.Sprintf("f%d", i))
+		wg.Go(func() {
+			for n := range 20 {
+				write(t, f, pattern(10_000, n), int64(n)*10_000)
+				if err := f.Fsync(bg, false); err != nil {
+					t.Error(err)
+				}
+			}
+			closeFile(t, f)
+		})
+	}
+	wg.Wait()
+	if last.Load() < 70 {
+		t.Fatalf("low water %d after 80 chunks", last.Load())
+	}
+}
