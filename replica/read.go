@@ -13,6 +13,15 @@ import (
 	"github.com/honeyant/honeyant/rpc/wire"
 )
 
+// reading is one Read under way.
+type reading struct {
+	c   *Client
+	r   request
+	ref honeyant.ChunkRef
+	p   []byte
+	off uint32
+}
+
 // Read fills p with the chunk's bytes from off on, checked here [P2]. It asks the own store
 // first, then the nodes that answered quickest so far; one that is silent for Options.First costs no more than
 // that while others are left.
@@ -27,8 +36,8 @@ func (c *Client) Read(ctx context.Context, ref honeyant.ChunkRef, p []byte, off 
 	if uint64(off)+uint64(len(p)) > uint64(ref.Sum.Length) {
 		return honeyant.E(op, honeyant.Invalid, ref.ID.String(), fmt.Errorf("%d bytes at %d of %d", len(p), off, ref.Sum.Length))
 	}
-	r := request{op: opRead, chunk: ref.ID}
-	if err := c.stamp(&r); err != nil {
+	rd := &reading{c: c, r: request{op: opRead, chunk: ref.ID}, ref: ref, p: p, off: off}
+	if err := c.stamp(&rd.r); err != nil {
 		return err
 	}
 	left := c.nearest(ref.Replicas)
@@ -40,7 +49,7 @@ func (c *Client) Read(ctx context.Context, ref honeyant.ChunkRef, p []byte, off 
 			if round == 0 && i == len(left)-1 && len(slow) == 0 {
 				limit = c.o.Silence // nobody else to turn to
 			}
-			err := c.readFrom(ctx, r, rep, &ref, p, off, limit)
+			err := rd.from(ctx, rep, limit)
 			switch {
 			case err == nil:
 				return nil
@@ -109,17 +118,19 @@ func (c *Client) nearest(replicas []honeyant.Replica) []honeyant.Replica {
 	return sorted
 }
 
-// readFrom reads from one replica. limit bounds each wait for the next frame.
-func (c *Client) readFrom(ctx context.Context, r request, rep honeyant.Replica, ref *honeyant.ChunkRef, p []byte, off uint32, limit time.Duration) error {
+// from reads from one replica. limit bounds each wait for the next frame.
+func (rd *reading) from(ctx context.Context, rep honeyant.Replica, limit time.Duration) error {
+	c := rd.c
 	if s, ok := c.o.Local.Store(rep.Store); ok {
-		return readLocal(s, rep, ref, p, off)
+		return rd.local(s, rep)
 	}
 	to, err := c.locate(rep.Store)
 	if err != nil {
 		return honeyant.E("replica.Read", honeyant.Stale, rep.Store.String(), err) // it has left the cluster
 	}
-	first := off / honeyant.FrameSize
-	last := (off + uint32(len(p)) - 1) / honeyant.FrameSize
+	r := &rd.r
+	first := rd.off / honeyant.FrameSize
+	last := (rd.off + uint32(len(rd.p)) - 1) / honeyant.FrameSize
 	r.store, r.generation, r.first, r.length = rep.Store, rep.Generation, first, last-first+1
 	peer := c.peer(to.node)
 	for attempt := 0; ; attempt++ {
@@ -130,7 +141,7 @@ func (c *Client) readFrom(ctx context.Context, r request, rep honeyant.Replica, 
 		}
 		reused := s.used
 		stop := context.AfterFunc(ctx, func() { s.conn.Close() })
-		heard, err := c.readStream(s, peer, &r, ref, p, off, limit)
+		heard, err := rd.stream(s, peer, limit)
 		cut := !stop()
 		var remote remoteError
 		said := errors.As(err, &remote)
@@ -151,22 +162,26 @@ func (c *Client) readFrom(ctx context.Context, r request, rep honeyant.Replica, 
 	}
 }
 
-// readLocal reads from a store of this process. It waits for the disk: a read that was given
-// up would still write into p, which is the caller's.
-func readLocal(s ChunkStore, rep honeyant.Replica, ref *honeyant.ChunkRef, p []byte, off uint32) error {
-	n, err := s.ReadAt(ref.ID, rep.Generation, p, off)
-	if n == len(p) && (err == nil || err == io.EOF) {
+// local reads from a store of this process. It waits for the disk: a read that was given up
+// would still write into p, which is the caller's.
+func (rd *reading) local(s ChunkStore, rep honeyant.Replica) error {
+	if err := admit(s, rd.r.incarnation); err != nil {
+		return err
+	}
+	n, err := s.ReadAt(rd.ref.ID, rep.Generation, rd.p, rd.off)
+	if n == len(rd.p) && (err == nil || err == io.EOF) {
 		return nil
 	}
 	if err == nil || err == io.EOF {
-		err = honeyant.E("replica.Read", honeyant.Corrupt, ref.ID.String(), fmt.Errorf("%s ends at %d", rep.Store, int(off)+n))
+		err = honeyant.E("replica.Read", honeyant.Corrupt, rd.ref.ID.String(), fmt.Errorf("%s ends at %d", rep.Store, int(rd.off)+n))
 	}
 	return err
 }
 
-// readStream asks for the frames of r and takes them. heard tells that something came.
-func (c *Client) readStream(s *stream, peer *peer, r *request, ref *honeyant.ChunkRef, p []byte, off uint32, limit time.Duration) (heard bool, err error) {
+// stream asks for the frames and takes them. heard tells that something came.
+func (rd *reading) stream(s *stream, peer *peer, limit time.Duration) (heard bool, err error) {
 	start := time.Now()
+	r := &rd.r
 	if err := s.send(msgRequest, wire.Marshal(r.fields), limit); err != nil {
 		return false, err
 	}
@@ -182,7 +197,7 @@ func (c *Client) readStream(s *stream, peer *peer, r *request, ref *honeyant.Chu
 			heard = true
 			peer.answered(time.Since(start))
 		}
-		size := expectedFrame(n, ref.Sum.Length)
+		size := expectedFrame(n, rd.ref.Sum.Length)
 		switch {
 		case h.kind == msgFault:
 			b, err := s.payload(h)
@@ -193,28 +208,28 @@ func (c *Client) readStream(s *stream, peer *peer, r *request, ref *honeyant.Chu
 		case h.kind != msgData || h.arg != n || int(h.length) != size:
 			return heard, corrupt("message %d, frame %d of %d bytes; frame %d of %d bytes is due", h.kind, h.arg, h.length, n, size)
 		}
-		if err := c.takeFrame(s, h, ref.ID, p, off); err != nil {
+		if err := rd.take(s, h); err != nil {
 			return heard, err
 		}
 	}
 	return heard, nil
 }
 
-// takeFrame reads one frame: straight into p if p wants all of it.
-func (c *Client) takeFrame(s *stream, h head, id honeyant.ChunkID, p []byte, off uint32) error {
-	at := int64(h.arg)*honeyant.FrameSize - int64(off) // where in p the frame begins
-	if at >= 0 && at+int64(h.length) <= int64(len(p)) {
-		return s.frame(h, id, p[at:at+int64(h.length)])
+// take reads one frame: straight into p if p wants all of it.
+func (rd *reading) take(s *stream, h head) error {
+	at := int64(h.arg)*honeyant.FrameSize - int64(rd.off) // where in p the frame begins
+	if at >= 0 && at+int64(h.length) <= int64(len(rd.p)) {
+		return s.frame(h, rd.ref.ID, rd.p[at:at+int64(h.length)])
 	}
 	buf := framePool.Get().(*[honeyant.FrameSize]byte)
 	defer framePool.Put(buf)
-	if err := s.frame(h, id, buf[:h.length]); err != nil {
+	if err := s.frame(h, rd.ref.ID, buf[:h.length]); err != nil {
 		return err
 	}
 	if at < 0 {
-		copy(p, buf[-at:h.length])
+		copy(rd.p, buf[-at:h.length])
 	} else {
-		copy(p[at:], buf[:h.length])
+		copy(rd.p[at:], buf[:h.length])
 	}
 	return nil
 }
