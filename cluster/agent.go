@@ -58,8 +58,8 @@ type Agent struct {
 	started bool
 }
 
-// NewAgent reads the last map from disk, or takes o.First if that is newer, and makes
-// Identity believe in its members. Nothing runs before Start. Errors: Corrupt for a map file
+// NewAgent takes the newest of the map on disk, the one that the join answered and o.First,
+// and makes Identity believe in its members. Nothing runs before Start. Errors: Corrupt for a map file
 // that can not be read, Invalid for methods that clash.
 func NewAgent(o AgentOptions) (*Agent, error) {
 	const op = "cluster.NewAgent"
@@ -77,13 +77,16 @@ func NewAgent(o AgentOptions) (*Agent, error) {
 		}
 		a.methods[m] = h
 	}
-	if o.MapFile != "" {
-		m, err := LoadMap(o.MapFile)
+	for _, path := range []string{o.Identity.firstMap(), o.MapFile} {
+		if path == "" {
+			continue
+		}
+		m, err := LoadMap(path)
 		if err != nil {
 			return nil, err
 		}
 		if m != nil && m.Cluster != o.Identity.Cluster() {
-			return nil, honeyant.E(op, honeyant.Corrupt, o.MapFile, fmt.Errorf("a map of cluster %q", m.Cluster))
+			return nil, honeyant.E(op, honeyant.Corrupt, path, fmt.Errorf("a map of cluster %q", m.Cluster))
 		}
 		a.adopt(m)
 	}

@@ -28,7 +28,8 @@ const (
 	fileKey    = "node.key"
 	fileCert   = "node.crt"
 	fileCACert = "ca.crt"
-	fileCAKey  = "ca.key" // only between init and the founding of the cluster
+	fileCAKey  = "ca.key"    // only between init and the founding of the cluster
+	fileFirst  = "first.map" // what the join answered
 )
 
 // firstNode is the node that founds a cluster: IDs are handed out from 1 on.

@@ -80,7 +80,8 @@ func Join(ctx context.Context, o JoinOptions) (*Identity, *honeyant.Map, error) 
 	return id, &reply.Map, nil
 }
 
-// keep checks the answer and writes the identity, the node's certificate last.
+// keep checks the answer and writes the identity, the node's certificate last: without the
+// map a complete identity would find nobody.
 func (o *JoinOptions) keep(reply *joinReply, ca *x509.Certificate, keyPEM []byte) (*Identity, error) {
 	certPEM, caPEM := encodeCert(reply.Certificate), encodeCert(ca.Raw)
 	id, err := assemble(certPEM, caPEM, keyPEM)
@@ -91,6 +92,9 @@ func (o *JoinOptions) keep(reply *joinReply, ca *x509.Certificate, keyPEM []byte
 		return nil, honeyant.E("cluster.Join", honeyant.Corrupt, o.Address, fmt.Errorf("a map of cluster %q", reply.Map.Cluster))
 	}
 	id.dir = o.Dir
+	if err := SaveMap(filepath.Join(o.Dir, fileFirst), &reply.Map); err != nil {
+		return nil, err
+	}
 	if err := config.WriteFile(filepath.Join(o.Dir, fileCACert), caPEM, 0o644); err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/config"
@@ -74,6 +75,14 @@ func LoadMap(path string) (*honeyant.Map, error) {
 		return nil, honeyant.E("cluster.LoadMap", honeyant.Other, path, err)
 	}
 	return m, nil
+}
+
+// firstMap is where the join kept its answer, empty for an identity in memory.
+func (i *Identity) firstMap() string {
+	if i.dir == "" {
+		return ""
+	}
+	return filepath.Join(i.dir, fileFirst)
 }
 
 func marshalMap(m *honeyant.Map) []byte {
