@@ -415,3 +415,15 @@ func TestStress(t *testing.T) {
 		}
 	}
 }
+
+// No file to be had is no broken disk.
+func TestNoMoreFiles(t *testing.T) {
+	fs := disk.NewMemory(0)
+	s := open(t, fs, small)
+	remove := fs.Inject(disk.Fault{Op: disk.OpCreate, Pattern: "*.seg", Err: syscall.EMFILE})
+	if _, err := put(s, idOf(1), content(1, 10)); !errors.Is(err, syscall.EMFILE) {
+		t.Fatal(err)
+	}
+	remove()
+	mustPut(t, s, idOf(1), content(1, 10))
+}

@@ -77,15 +77,16 @@ func (s *Store) newSegment(number, salt uint64, file disk.File) *segment {
 	return seg
 }
 
-// createSegment makes a segment with room for sectors; on stable storage when it returns.
-func (s *Store) createSegment(number uint64, sectors uint32) (*segment, error) {
+// createSegment makes a segment with room for sectors; on stable storage when it returns. blame tells an error
+// that makes the store failing from one that leaves it as it was (a full disk, no file to be had).
+func (s *Store) createSegment(number uint64, sectors uint32) (seg *segment, blame bool, err error) {
 	var salt [8]byte
 	_, _ = rand.Read(salt[:]) // never fails
 	h := segmentHeader{key: s.ident.key, number: number, salt: binary.BigEndian.Uint64(salt[:])}
 	name := segmentName(number)
 	f, err := s.fs.Create(name)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if err = s.reserveBlocks(f, 0, int64(sectors)*sectorSize); err == nil {
 		_, err = f.WriteAt(h.encode(), 0)
@@ -97,11 +98,15 @@ func (s *Store) createSegment(number uint64, sectors uint32) (*segment, error) {
 		err = s.fs.SyncDir()
 	}
 	if err != nil {
-		return nil, errors.Join(err, f.Close(), s.fs.Remove(name))
+		blame = !errors.Is(err, honeyant.NoSpace)
+		if left := errors.Join(f.Close(), s.fs.Remove(name)); left != nil {
+			s.log.Warn("unused segment stays until the next start", "segment", name, "error", left)
+		}
+		return nil, blame, err
 	}
-	seg := s.newSegment(number, h.salt, f)
+	seg = s.newSegment(number, h.salt, f)
 	seg.end, seg.allocated, seg.active = 1, sectors, true
-	return seg, nil
+	return seg, false, nil
 }
 
 // reserveBlocks is Reserve where the file system can do it, and nothing elsewhere.

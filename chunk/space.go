@@ -176,16 +176,16 @@ func (s *Store) roll(class int, step, need uint32) error {
 	if err != nil {
 		return err
 	}
-	seg, err := s.createSegment(number, step)
+	seg, blame, err := s.createSegment(number, step)
 	if errors.Is(err, honeyant.NoSpace) && step > need {
-		seg, err = s.createSegment(number, need)
 		step = need
+		seg, blame, err = s.createSegment(number, step)
 	}
-	if errors.Is(err, honeyant.NoSpace) {
-		return err
+	if blame {
+		return s.fail(s.newSegment(number, 0, nil), err)
 	}
 	if err != nil {
-		return s.fail(s.newSegment(number, 0, nil), err)
+		return err
 	}
 	s.mu.Lock()
 	old := s.active[class]
