@@ -42,5 +42,19 @@ func (o *RaiseIncarnation) eval(tx *Tx) (Reply, error) {
 		tx.setCount(counter, tx.count(counter)+100)
 	}
 	tx.next(counterMap)
+	var all []honeyant.SessionID
+	eachSession(tx, func(id honeyant.SessionID, _ *sessionRecord) { all = append(all, id) })
+	for _, id := range all {
+		tx.endSession(id)
+	}
 	return &Done{}, nil
+}
+
+// endSession marks a session dead: it is refused from now on. CloseSession cleans up after it in steps.
+func (t *Tx) endSession(id honeyant.SessionID) {
+	var s sessionRecord
+	if t.load(sessionKey(id), s.fields) && !s.Dead {
+		s.Dead = true
+		t.store(sessionKey(id), s.fields)
+	}
 }

@@ -61,11 +61,7 @@ func (o *RemoveNode) eval(tx *Tx) (Reply, error) {
 		}
 	})
 	for _, id := range over {
-		// Locks go in steps of CloseSession; what makes the session dead is the mark.
-		s := sessionRecord{}
-		tx.load(sessionKey(id), s.fields)
-		s.Dead = true
-		tx.store(sessionKey(id), s.fields)
+		tx.endSession(id)
 	}
 	rec.Node.State, rec.Node.Role = honeyant.NodeRemoved, honeyant.RoleNone
 	tx.store(nodeKey(o.ID), rec.fields)

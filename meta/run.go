@@ -182,6 +182,9 @@ func (t *tenure) learn(op Op, reply Reply, f *flight) {
 		t.incarnation.Store(1)
 	case *RaiseIncarnation:
 		t.incarnation.CompareAndSwap(op.From, op.From+1)
+		for _, s := range t.sessions.list() {
+			t.close(s.id, f)
+		}
 	}
 }
 

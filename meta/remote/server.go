@@ -100,7 +100,7 @@ func (s *server) do(ctx context.Context, l *meta.Leader, peer honeyant.NodeID, r
 		if strings.HasPrefix(op.Name, meta.SettingSecret) {
 			return nil, honeyant.E("remote.Serve", honeyant.NotPermitted, op.Name, fmt.Errorf("secret settings never leave the leader"))
 		}
-	case *meta.Reap, *meta.Retag, *meta.Bootstrap:
+	case *meta.Reap, *meta.Retag, *meta.Bootstrap, *meta.RaiseIncarnation:
 		return nil, honeyant.E("remote.Serve", honeyant.NotPermitted, op.Code().String(), fmt.Errorf("the leader does it by itself"))
 	}
 	r.call.Op = op
