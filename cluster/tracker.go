@@ -60,7 +60,7 @@ type Tracker struct {
 	nodes     map[honeyant.NodeID]*heard
 	usage     map[honeyant.StoreID]StoreUsage
 	published *honeyant.Map // nil until the member list was read in this epoch
-	floor     uint64        // published versions lie above it
+	floor     uint64        // published versions lie above it; kept from leadership to leadership
 }
 
 // heard is what the tracker knows of a node by its heartbeats.
@@ -114,10 +114,10 @@ func (t *Tracker) Lead(epoch uint64) {
 	if t.epoch == epoch {
 		return
 	}
-	t.epoch, t.since, t.confirmed, t.published, t.floor = epoch, now, time.Time{}, nil, 0
+	t.epoch, t.since, t.confirmed, t.published = epoch, now, time.Time{}, nil
 	t.nodes, t.usage = map[honeyant.NodeID]*heard{}, map[honeyant.StoreID]StoreUsage{}
 	if last != nil {
-		t.floor = last.Version
+		t.floor = max(t.floor, last.Version)
 		for _, n := range last.Nodes {
 			t.nodes[n.ID] = &heard{at: now, down: n.State == honeyant.NodeDown}
 		}

@@ -437,6 +437,34 @@ func TestMapFileCrash(t *testing.T) {
 	}
 }
 
+// A leadership that is given up and taken again under the same epoch goes on with its
+// versions, even if this node's own agent never saw the last ones.
+func TestVersionsGoOnAfterResign(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMetadata()
+		for _, op := range []meta.Op{&meta.Bootstrap{Cluster: "c"}, &meta.AddNode{Name: "a", Address: "h:1"}} {
+			_, err := s.remote().Do(t.Context(), op)
+			must(t, err)
+		}
+		tr := cluster.NewTracker(cluster.TrackerOptions{Self: 1, Doer: s.local(1)})
+		defer tr.Close()
+		var last uint64
+		for range 3 {
+			tr.Lead(1)
+			wait(2 * time.Second)
+			m := tr.Map()
+			if m == nil || m.Version <= last {
+				t.Fatalf("map %+v after version %d", m, last)
+			}
+			last = m.Version
+			tr.Resign()
+			if tr.Map() != nil {
+				t.Error("leads after Resign")
+			}
+		}
+	})
+}
+
 // Random partitions, deaths of leaders and pauses; once all is well again every node agrees.
 func TestRandomFaultsConverge(t *testing.T) {
 	seed := time.Now().UnixNano()
