@@ -21,7 +21,7 @@ import (
 
 const (
 	serveEnv = "HONEYANT_FUSE_SERVE"
-	graceEnv = "HONEYANT_FUSE_ATTR_TIMEOUT"
+	sameEnv  = "HONEYANT_FUSE_SAME_CALL"
 )
 
 // TestServe is no test: the process that runs it is the daemon of the others, with one volume
@@ -36,9 +36,9 @@ func TestServe(t *testing.T) {
 	var file []*fuse.FS
 	for _, path := range strings.Split(paths, ":") {
 		v := cluster.Open(t, func(o *volume.Options) { o.Deadline = 5 * time.Second; o.Log = log })
-		grace, _ := time.ParseDuration(os.Getenv(graceEnv)) // unset: 0
-		fs := fuse.New(v, fuse.Options{Incarnation: 1, Deadline: 10 * time.Second, AttrTimeout: grace, Log: log})
-		m, err := fuse.NewMount(t.Context(), fs, path, fuse.MountOptions{Log: log, Debug: os.Getenv("HONEYANT_FUSE_DEBUG") != ""})
+		same, _ := time.ParseDuration(os.Getenv(sameEnv)) // unset: the default
+		fs := fuse.New(v, fuse.Options{Incarnation: 1, Deadline: 10 * time.Second, SameCall: same, Log: log})
+		m, err := fuse.NewMount(t.Context(), fs, path, fuse.MountOptions{Log: log, Debug: os.Getenv("HONEYANT_FUSE_DEBUG") != "", ReadDirPlus: os.Getenv("HONEYANT_FUSE_PLUS") != ""})
 		if err != nil {
 			fmt.Println("FAILED", err)
 			t.Fatal(err)

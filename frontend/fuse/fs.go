@@ -20,12 +20,10 @@ type Options struct {
 	// Deadline bounds how long Close waits for what is under way; default 30 s. Requests are
 	// bounded by the volume's own deadline.
 	Deadline time.Duration
-	// AttrTimeout lets the kernel trust the attributes of a LOOKUP for so long. 0 is strict. The
-	// kernel counts in ticks (1 to 10 ms), so that the smallest value spares the GETATTR that
-	// follows each LOOKUP of a path walk, at the price that fstat and read of a file held open
-	// may see attributes that old.
-	AttrTimeout time.Duration
-	Log         *slog.Logger // default: discards
+	// SameCall is how long after an answer a repeated question of the same thread counts as part
+	// of the same system call and is answered alike; default 1 ms, negative: never.
+	SameCall time.Duration
+	Log      *slog.Logger // default: discards
 }
 
 // FS answers FUSE requests out of a volume. Safe for concurrent use.
@@ -44,12 +42,17 @@ type FS struct {
 	calls map[*call]struct{} // requests under way, guarded by mu
 
 	counts [opCount]atomic.Uint64
+	spared atomic.Uint64 // requests answered by recent
+	recent *recent
 }
 
 // New makes a file system over v. The volume is not closed with it.
 func New(v *volume.Volume, o Options) *FS {
 	if o.Deadline == 0 {
 		o.Deadline = 30 * time.Second
+	}
+	if o.SameCall == 0 {
+		o.SameCall = sameCall
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -59,6 +62,7 @@ func New(v *volume.Volume, o Options) *FS {
 		volume:        v,
 		options:       o,
 		calls:         make(map[*call]struct{}),
+		recent:        &recent{within: o.SameCall},
 	}
 	fs.root, fs.stopAll = context.WithCancel(context.Background())
 	return fs
@@ -95,7 +99,7 @@ func (fs *FS) stop() {
 	fs.stopAll()
 }
 
-// Open files and directories and requests under way, for status.
+// InUse counts open files and directories and requests under way, for status.
 func (fs *FS) InUse() (files, dirs, requests int) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
@@ -131,7 +135,7 @@ func (fs *FS) entry(a *honeyant.Attr, out *gofuse.EntryOut) {
 	out.NodeId = uint64(a.Ino)
 	out.Generation = uint64(fs.options.Incarnation)
 	out.SetEntryTimeout(0)
-	out.SetAttrTimeout(fs.options.AttrTimeout)
+	out.SetAttrTimeout(0)
 	fs.fill(a, &out.Attr)
 }
 

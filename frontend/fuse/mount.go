@@ -29,6 +29,9 @@ type MountOptions struct {
 	ReadAheadKB int  // how far the kernel reads ahead, KiB; default 1024; needs root to take effect
 	// MaxInflight bounds the buffers of requests under way, in bytes; default 8 MiB (rule 37).
 	MaxInflight int
+	// ReadDirPlus lets listings carry attributes. Without caching the kernel throws them away and
+	// asks again, so that it only costs.
+	ReadDirPlus bool
 	Debug       bool // log each request
 	Log         *slog.Logger
 }
@@ -74,6 +77,7 @@ func ServerOptions(o MountOptions) *gofuse.MountOptions {
 		DirectMountStrict:       os.Geteuid() == 0,
 		ExtraCapabilities:       capabilities,
 		DisabledCapabilities:    gofuse.CAP_WRITEBACK_CACHE | gofuse.CAP_PASSTHROUGH,
+		DisableReadDirPlus:      !o.ReadDirPlus,
 		Debug:                   o.Debug,
 		Logger:                  log.New(slogWriter{o.Log}, "", 0),
 		PanicHandler: func(v any) gofuse.Status {

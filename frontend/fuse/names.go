@@ -25,10 +25,13 @@ func (fs *FS) Lookup(cancel <-chan struct{}, h *gofuse.InHeader, name string, ou
 	if tooLong(name) {
 		return enametoolong
 	}
+	fs.recent.looking(h)
 	a, err := fs.volume.Lookup(c.ctx, honeyant.Ino(h.NodeId), name)
 	if err != nil {
+		fs.recent.found(h, nil, false)
 		return status(err)
 	}
+	fs.recent.found(h, &a, false)
 	fs.entry(&a, out)
 	return gofuse.OK
 }
