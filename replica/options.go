@@ -27,7 +27,7 @@ type Options struct {
 
 	Conns   int // connections to one node at most (16)
 	Idle    int // of them kept when idle (16); they hold no buffers
-	Streams int // streams of each kind served at once, 256 KiB of memory each (16)
+	Streams int // reads and puts served at once, each; half as many puts that forward (16, up to 5 MiB)
 	Chain   int // bytes from which a chunk goes through a chain instead of to all in parallel (256 KiB)
 }
 

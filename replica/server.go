@@ -27,7 +27,11 @@ type Server struct {
 func NewServer(c *Client) *Server {
 	s := &Server{c: c, o: c.o, reads: make(chan struct{}, c.o.Streams), pulls: make(chan struct{}, max(c.o.Streams/4, 1))}
 	for i := range s.puts {
-		s.puts[i] = make(chan struct{}, c.o.Streams)
+		n := c.o.Streams
+		if i > 0 {
+			n = max(n/2, 1) // each holds three frames: received, waiting, being sent
+		}
+		s.puts[i] = make(chan struct{}, n)
 	}
 	return s
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/honeyant/honeyant"
 )
 
-// aheadFrames is how many frames a hop holds for the next one beyond those being sent.
-const aheadFrames = 3
+// aheadFrames is how many frames a hop holds for the next one beyond the one being sent.
+const aheadFrames = 1
 
 // put takes a chunk into a store here and forwards it. What goes wrong in one store, here or
 // further on, is told in the answer and stops nothing else [P3]; an error ends the connection.

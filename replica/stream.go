@@ -130,4 +130,4 @@ var (
 )
 
 // readBatch is how much a server reads from its disk at once for one stream.
-const readBatch = 4 * honeyant.FrameSize
+const readBatch = framesAtOnce * honeyant.FrameSize
