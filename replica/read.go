@@ -88,7 +88,7 @@ func verdict(errs []error) honeyant.Kind {
 	return kind
 }
 
-// nearest orders replicas: own stores, nodes by latency (unknown ones first, to learn it),
+// nearest orders replicas: own stores (unless slow just now), nodes by latency (unknown ones first, to learn it),
 // nodes that fell silent or that the map calls down last.
 func (c *Client) nearest(replicas []honeyant.Replica) []honeyant.Replica {
 	if len(replicas) < 2 {
@@ -97,6 +97,9 @@ func (c *Client) nearest(replicas []honeyant.Replica) []honeyant.Replica {
 	m := c.o.Map()
 	rank := func(r honeyant.Replica) time.Duration {
 		if _, ok := c.o.Local.Store(r.Store); ok {
+			if c.peer(c.o.Self).avoided() {
+				return time.Hour
+			}
 			return -1
 		}
 		s, ok := m.Store(r.Store)
@@ -163,12 +166,16 @@ func (rd *reading) from(ctx context.Context, rep honeyant.Replica, limit time.Du
 }
 
 // local reads from a store of this process. It waits for the disk: a read that was given up
-// would still write into p, which is the caller's.
+// would still write into p, which is the caller's. A disk that was slow is avoided for a while.
 func (rd *reading) local(s ChunkStore, rep honeyant.Replica) error {
 	if err := admit(s, rd.r.incarnation); err != nil {
 		return err
 	}
+	start := time.Now()
 	n, err := s.ReadAt(rd.ref.ID, rep.Generation, rd.p, rd.off)
+	if time.Since(start) > rd.c.o.First {
+		rd.c.peer(rd.c.o.Self).silent(rd.c.o.Avoid)
+	}
 	if n == len(rd.p) && (err == nil || err == io.EOF) {
 		return nil
 	}

@@ -159,6 +159,25 @@ func TestReadSlowAlone(t *testing.T) {
 	})
 }
 
+// An own disk that is slow costs one slow read, then another node is asked.
+func TestReadAvoidsOwnSlowDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, ref, data := written(t, 100_000)
+		defer c.end()
+		c.nodes[1].disk.Inject(disk.Fault{Op: disk.OpRead, Delay: 3 * time.Second})
+		p := make([]byte, len(data))
+		for i, want := range []bool{true, false, false} {
+			start := time.Now()
+			if err := c.nodes[1].client.Read(t.Context(), ref, p, 0); err != nil || !bytes.Equal(p, data) {
+				t.Fatal(err)
+			}
+			if slow := time.Since(start) > time.Second; slow != want {
+				t.Errorf("read %d took %v", i, time.Since(start))
+			}
+		}
+	})
+}
+
 func TestReadPrefersTheQuick(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, ref, data := written(t, 100_000)
