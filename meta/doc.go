@@ -14,18 +14,24 @@
 // meta/remote carries operations from a session to the leader; meta/metatest holds the
 // reference model.
 //
+// Lock order: pending.mu, tenure.reaping, State.apply, State.mu. The
+// tables of sessions and opens have locks of their own, under which nothing else is taken.
+//
 // Invariants (numbers of doc/invariants.md in brackets):
 //
 //	M1  A batch carries (epoch, seq); a replica applies only (current epoch, last seq+1),
-//	    everything else is a no-op that returns Superseded. [1]
+//	    everything else is a no-op that returns Superseded. An epoch is the log index of its
+//	    epoch-open. [1]
 //	M2  No answer leaves before the batch it depends on is applied. [1]
 //	M3  The applied index is part of the same database batch as its effects. [2]
-//	M4  One record per (session, slot): the same seq gets the stored reply, the next one
-//	    runs, all others are refused. [23]
+//	M4  One record per (session, slot): the same seq gets the stored reply, a higher one
+//	    runs, a lower one is refused. [23]
 //	M5  No op touches more than MaxTouched keys; what is larger is queued and done by a
 //	    worker in slices. [24]
 //	M6  A chunk's count is the number of extents that refer to it; at 0 it moves to the
 //	    dead list, and only from there is it ever reclaimed. [13, 25]
 //	M7  Extents of a data ID never overlap and never reach past what was committed.
 //	M8  Parent times and link counts change in the same batch as the name. [27]
+//	M9  Nothing an orphan needs is deleted before every live session has said in this epoch
+//	    what it has open. [22]
 package meta
