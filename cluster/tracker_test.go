@@ -278,6 +278,10 @@ func TestColdStartFromMapsOnDisk(t *testing.T) {
 		if c.nodes[2].agent.Fresh() == nil {
 			t.Error("fresh without a leader")
 		}
+		served := c.nodes[2].agent.Guard(func(context.Context, honeyant.NodeID, rpc.Method, []byte) ([]byte, error) { return nil, nil })
+		if _, err := served(t.Context(), 1, 1, nil); !errors.Is(err, honeyant.Unavailable) {
+			t.Errorf("a stale node served a peer: %v", err)
+		}
 		c.nodes[3].tracker.Lead(7)
 		wait(2 * time.Second)
 		for id, m := range c.nodes {
@@ -285,6 +289,9 @@ func TestColdStartFromMapsOnDisk(t *testing.T) {
 				t.Errorf("node %v: %v", id, err)
 			}
 			c.want(id, 1, honeyant.NodeUp)
+		}
+		if _, err := served(t.Context(), 1, 1, nil); err != nil {
+			t.Errorf("a fresh node serves no peer: %v", err)
 		}
 	})
 }
