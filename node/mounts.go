@@ -151,7 +151,7 @@ func (m *mounts) add(ctx context.Context, req MountRequest) error {
 	if now := m.n.agent.Map(); now != nil {
 		incarnation = now.Incarnation
 	}
-	fs := fuse.New(v, fuse.Options{Incarnation: incarnation, Deadline: m.n.cfg.CallDeadline, AttrTimeout: attrTimeout, Log: m.n.log})
+	fs := fuse.New(v, fuse.Options{Incarnation: incarnation, Deadline: m.n.cfg.CallDeadline, Log: m.n.log})
 	mount, err := fuse.NewMount(ctx, fs, path, fuse.MountOptions{MaxInflight: int(m.n.pools.FUSE), Log: m.n.log})
 	if err != nil {
 		return err
@@ -170,10 +170,6 @@ func inside(path, dir string) bool {
 	rel, err := filepath.Rel(dir, path)
 	return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
 }
-
-// attrTimeout is the kernel's smallest: it spares the GETATTR that follows each LOOKUP of a
-// path walk, and is over by the next tick. An open always asks anew (doc/semantics.md).
-const attrTimeout = time.Nanosecond
 
 // watch forgets a mount that somebody took away with umount(8).
 func (m *mounts) watch(path string, one *mounted) {
