@@ -146,7 +146,7 @@ func (in *inode) opened(r *meta.ExtentsReply, s *session, sent time.Time) {
 	in.registered = s
 	in.learn(r.Attr, sent)
 	if r.Attr.Version == in.attr.Version {
-		in.ext.add(0, int64(r.Until), r.Extents, r.Chunks)
+		in.ext.add(0, int64(min(r.Until, honeyant.MaxFileSize)), r.Extents, r.Chunks)
 	}
 }
 

@@ -139,7 +139,7 @@ func (in *inode) fetch(ctx context.Context, name string, off int64, limit uint32
 	defer in.mu.Unlock()
 	in.learn(r.Attr, sent)
 	if r.Attr.Version == in.attr.Version {
-		in.ext.add(off, int64(r.Until), r.Extents, r.Chunks)
+		in.ext.add(off, int64(min(r.Until, honeyant.MaxFileSize)), r.Extents, r.Chunks)
 	}
 	return in.newest(r.Attr), nil
 }

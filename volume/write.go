@@ -98,9 +98,10 @@ func (in *inode) buffer(ctx context.Context, p []byte, off int64, killPriv bool)
 		}
 		b := in.tryBuffer(at, left)
 		if b == nil {
+			class := in.classAt(at, left)
 			in.mu.Unlock()
 			var err error
-			b, err = in.waitBuffer(ctx, left)
+			b, err = in.waitBuffer(ctx, class)
 			in.mu.Lock()
 			if err != nil {
 				return n, err
@@ -114,26 +115,24 @@ func (in *inode) buffer(ctx context.Context, p []byte, off int64, killPriv bool)
 	return n, nil
 }
 
-// tryBuffer is a buffer for left bytes at an offset, without waiting: as large as there is when the
-// file is being written from one end to the other, nil if there is none.
+// tryBuffer is a buffer for left bytes at an offset, without waiting; nil if there is none. in.mu is held.
 func (in *inode) tryBuffer(at, left int64) *buffer {
-	fit := fitClass(left)
-	class := fit
-	if in.streamEnd == at {
-		class = topClass
-	}
-	for ; class >= fit; class-- {
-		if b := in.v.pool.try(class); b != nil {
-			return b
-		}
-	}
-	return nil
+	return in.v.pool.try(in.classAt(at, left))
 }
 
-func (in *inode) waitBuffer(ctx context.Context, left int64) (*buffer, error) {
+// classAt is the class of a new buffer: a whole chunk where a stream of full chunks goes on, which is
+// worth waiting for, else what fits. in.mu is held.
+func (in *inode) classAt(at, left int64) int {
+	if in.streamEnd == at {
+		return topClass
+	}
+	return fitClass(left)
+}
+
+func (in *inode) waitBuffer(ctx context.Context, class int) (*buffer, error) {
 	ctx, cancel := in.v.within(ctx)
 	defer cancel()
-	return in.v.pool.get(ctx, fitClass(left), in.v.pressure)
+	return in.v.pool.get(ctx, class, in.v.pressure)
 }
 
 // grow counts new dirty bytes. in.mu is held.
