@@ -3,6 +3,7 @@ package chunk_test
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -177,14 +178,16 @@ func (h *history) settle(s *chunk.Store) error {
 	return nil
 }
 
+var seeds = flag.Uint64("seeds", 2, "how many workloads TestCrash runs; each is cut at every step")
+
 // TestCrash cuts the power at every step of a workload, loses what was not synced, and
 // looks whether the promises hold; twice in a row [C1, C2, C4, C5; rules 5, 7, 8].
 func TestCrash(t *testing.T) {
-	seeds, stride := uint64(6), 1
+	stride := 1
 	if testing.Short() {
-		seeds, stride = 2, 7
+		stride = 7
 	}
-	for seed := range seeds {
+	for seed := range *seeds {
 		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
 			t.Parallel()
 			for cut := 1; crashOnce(t, seed, int64(cut)); cut += stride {
