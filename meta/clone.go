@@ -9,6 +9,7 @@ import (
 
 // Clone lets a range of one file share the extents of another (copy_file_range). The same file
 // may be both if the ranges do not overlap. At most MaxTouched extents a call: Copied may be less than Length.
+// Unsupported: the range begins with inline data, which may not lie where they would go; copy the bytes.
 type Clone struct {
 	Volume    honeyant.VolumeID
 	Src       honeyant.Ino

@@ -12,6 +12,10 @@ import (
 // extents' ends and MinSize. Mtime becomes max(now, old+1ns) (rule 16).
 // With Append the extents' offsets count from the size at evaluation (O_APPEND).
 // A chunk that is committed already with the same sum is not an error.
+//
+// OutOfRange and nothing done: the extents replace so many old ones that it is too much for one
+// operation (commit a part of them, or a part of one, at a time), or inline bytes would end past
+// InlineLimit, which an Append can not know before (put them into a chunk).
 type Commit struct {
 	Volume   honeyant.VolumeID
 	Ino      honeyant.Ino

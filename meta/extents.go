@@ -7,7 +7,8 @@ import (
 	"github.com/honeyant/honeyant/rpc/wire"
 )
 
-// Extents tells what covers [Offset, Offset+Length) of a file, and where the chunks are.
+// Extents tells what covers [Offset, Offset+Length) of a file, and where the chunks are. The extents
+// are whole: the first and last may reach out of the range.
 type Extents struct {
 	Volume honeyant.VolumeID
 	Ino    honeyant.Ino

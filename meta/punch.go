@@ -8,7 +8,8 @@ import (
 )
 
 // Punch makes a byte range read as zero and frees what covered it (FALLOC_FL_PUNCH_HOLE,
-// FALLOC_FL_ZERO_RANGE). It never shrinks; without KeepSize it may extend the file.
+// FALLOC_FL_ZERO_RANGE). It never shrinks; without KeepSize it may extend the file. OutOfRange and nothing done:
+// too many extents in the range, ask for less at a time. Conflict: an earlier cut is still being freed, try again.
 type Punch struct {
 	Volume   honeyant.VolumeID
 	Ino      honeyant.Ino

@@ -8,7 +8,7 @@ import (
 )
 
 // SetAttr changes the attributes that Valid names. A smaller size cuts: bytes past it read as
-// zero if the file grows again (rule 24).
+// zero if the file grows again (rule 24). Conflict: an earlier large cut is still being freed, try again.
 type SetAttr struct {
 	Volume honeyant.VolumeID
 	Ino    honeyant.Ino
