@@ -1,0 +1,102 @@
+package volume_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/volume"
+	"github.com/honeyant/honeyant/volume/volumetest"
+)
+
+// Sequential writing through the volume, in the kernel's portions, over stores in memory.
+func BenchmarkSequentialWrite(b *testing.B) {
+	for _, size := range []int{128 << 10, 1 << 20} {
+		b.Run(fmt.Sprint(size>>10, "K"), func(b *testing.B) {
+			c := volumetest.NewCluster(b, 1, 1<<40)
+			c.Chunks.Discard(true)
+			v := c.Open(b, nil)
+			f := create(b, v, "f")
+			p := pattern(size, 1)
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			b.ResetTimer()
+			for i := range b.N {
+				write(b, f, p, int64(i%4096)*int64(size))
+			}
+			closeFile(b, f)
+		})
+	}
+}
+
+func BenchmarkSequentialRead(b *testing.B) {
+	c := volumetest.NewCluster(b, 1, 1<<40)
+	v := c.Open(b, nil)
+	f := create(b, v, "f")
+	const size = 256 << 20
+	p := pattern(1<<20, 1)
+	for off := 0; off < size; off += len(p) {
+		write(b, f, p, int64(off))
+	}
+	closeFile(b, f)
+	f = open(b, v, "f", volume.OpenFlags{Read: true})
+	p = make([]byte, 256<<10)
+	b.SetBytes(int64(len(p)))
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := range b.N {
+		if n, err := f.ReadAt(bg, p, int64(i)*int64(len(p))%size); err != nil || n != len(p) {
+			b.Fatal(n, err)
+		}
+	}
+	closeFile(b, f)
+}
+
+// create, write 4 KiB, close: what an unpacked source tree does most.
+func BenchmarkSmallFile(b *testing.B) {
+	for _, size := range []int{4 << 10, 20 << 10} {
+		b.Run(fmt.Sprint(size>>10, "K"), func(b *testing.B) {
+			c := volumetest.NewCluster(b, 1, 1<<40)
+			v := c.Open(b, nil)
+			p := pattern(size, 1)
+			b.ReportAllocs()
+			b.ResetTimer()
+			for i := range b.N {
+				f := create(b, v, fmt.Sprint("f", i))
+				write(b, f, p, 0)
+				closeFile(b, f)
+			}
+		})
+	}
+}
+
+func BenchmarkRandomRead4K(b *testing.B) {
+	c := volumetest.NewCluster(b, 1, 1<<40)
+	v := c.Open(b, nil)
+	f := create(b, v, "f")
+	const size = 64 << 20
+	p := pattern(1<<20, 1)
+	for off := 0; off < size; off += len(p) {
+		write(b, f, p, int64(off))
+	}
+	closeFile(b, f)
+	f = open(b, v, "f", volume.OpenFlags{Read: true})
+	p = make([]byte, 4<<10)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := range b.N {
+		if _, err := f.ReadAt(bg, p, int64(i*7919%16384)*4096); err != nil {
+			b.Fatal(err)
+		}
+	}
+	closeFile(b, f)
+}
+
+func BenchmarkGetAttr(b *testing.B) {
+	v := volumetest.NewCluster(b, 1, 1<<40).Open(b, nil)
+	for b.Loop() {
+		if _, err := v.GetAttr(bg, honeyant.RootIno); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
