@@ -163,6 +163,7 @@ type cluster struct {
 
 type member struct {
 	id      honeyant.NodeID
+	root    string // before all paths; "" in a file system of its own
 	fs      vfs.FS
 	machine *machine
 	node    *consensus.Node
@@ -178,7 +179,7 @@ func addr(id honeyant.NodeID) string { return id.String() + ":7268" }
 
 func (c *cluster) options(m *member) consensus.Options {
 	o := consensus.Options{
-		Dir: "raft", Self: m.id, FS: m.fs, FSM: m.machine, Log: logger().With("node", m.id),
+		Dir: m.root + "raft", Self: m.id, FS: m.fs, FSM: m.machine, Log: logger().With("node", m.id),
 		Resolve: func(id honeyant.NodeID) (string, bool) { return addr(id), true },
 		Events: consensus.Events{
 			OnHalt: func(err error) { m.halted <- err },
@@ -205,7 +206,7 @@ func (c *cluster) start(id honeyant.NodeID) *member {
 		c.nodes[id] = m
 	}
 	var err error
-	if m.machine, err = openMachine(m.fs, "fsm"); err != nil {
+	if m.machine, err = openMachine(m.fs, m.root+"fsm"); err != nil {
 		c.t.Fatal(err)
 	}
 	o := c.options(m)

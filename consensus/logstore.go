@@ -31,6 +31,7 @@ type logStore struct {
 	halt    func(error) // told the first error of the disk
 	stored  func()      // told after entries became durable; may be nil
 	trimTop func() uint64
+	covered func() (index, term uint64) // of the newest snapshot
 
 	mu       sync.RWMutex // guards all below
 	first    uint64       // 0: empty
@@ -147,9 +148,10 @@ func (s *logStore) GetLog(index uint64, l *hraft.Log) error {
 	s.mu.RLock()
 	inside := s.first != 0 && index >= s.first && index <= s.last
 	cached := s.cache.get(index)
+	first := s.first
 	s.mu.RUnlock()
 	if !inside {
-		return hraft.ErrLogNotFound
+		return s.beforeFirst(index, first, l)
 	}
 	if cached != nil {
 		*l = *cached
@@ -173,6 +175,21 @@ func (s *logStore) GetLog(index uint64, l *hraft.Log) error {
 		return hraft.ErrLogNotFound // trimmed meanwhile
 	}
 	return nil
+}
+
+// beforeFirst answers for the last entry of the snapshot when the log begins right behind
+// it. A follower is asked whether it agrees with the leader there, and must be able to say
+// so: raft looks for the term in the log only, and, not finding it, would have a follower
+// with uncommitted entries behind its snapshot sent an older snapshot, for ever. Only the
+// term is right; nobody can be sent this entry, because the one before it is not here.
+func (s *logStore) beforeFirst(index, first uint64, l *hraft.Log) error {
+	if s.covered != nil && index > 1 && first == index+1 {
+		if at, term := s.covered(); at == index {
+			*l = hraft.Log{Index: index, Term: term, Type: hraft.LogNoop}
+			return nil
+		}
+	}
+	return hraft.ErrLogNotFound
 }
 
 // stop halts the node because of err. raft panics on most errors of its stores; the caller

@@ -104,7 +104,7 @@ func (n *Node) openStores() error {
 	if n.log, err = openLogStore(fs.PathJoin(n.o.Dir, logDir), &n.o, n.halt); err != nil {
 		return err
 	}
-	n.log.trimTop = n.snapshots.trimTop
+	n.log.trimTop, n.log.covered = n.snapshots.trimTop, n.snapshots.covered
 	if n.fsm, err = newFSM(n.o.FSM, n.snapshots, n.halt, n.gate); err == nil {
 		err = n.fsm.catchUp()
 	}

@@ -201,6 +201,16 @@ func (s *snapshotStore) current() *snapshot {
 	return s.newest
 }
 
+// covered is where the newest snapshot ends.
+func (s *snapshotStore) covered() (index, term uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.newest == nil {
+		return 0, 0
+	}
+	return s.newest.index, s.newest.term
+}
+
 // trimTop is the last entry that may go without one being missed by a follower that is
 // installing a snapshot or has just done so.
 func (s *snapshotStore) trimTop() uint64 {
@@ -321,9 +331,12 @@ func (s *snapshotStore) restoreCopy(snap *snapshot) (string, error) {
 func (s *snapshotStore) Create(_ hraft.SnapshotVersion, index, term uint64, config hraft.Configuration,
 	configIndex uint64, _ hraft.Transport) (hraft.SnapshotSink, error) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.newest != nil && index < s.newest.index {
+		return nil, honeyant.E("consensus.CreateSnapshot", honeyant.Conflict, s.newest.id, fmt.Errorf("entry %d is older", index))
+	}
 	s.serial++
-	id := fmt.Sprintf("%d-%d-%d", term, index, time.Now().UnixNano())
-	s.mu.Unlock()
+	id := fmt.Sprintf("%d-%d-%d-%d", term, index, time.Now().UnixNano(), s.serial)
 	m := manifest{index: index, term: term, configIndex: configIndex, config: hraft.EncodeConfiguration(config)}
 	return &snapshotSink{store: s, id: id, manifest: m}, nil
 }
