@@ -124,7 +124,7 @@ func (t *tenure) env(call *Call, s *session) Env {
 // endSuspect closes a session that has been silent for too long, or is dead with its locks not cleaned up.
 func (t *tenure) endSuspect(id honeyant.SessionID) bool {
 	s := t.sessions.get(id)
-	if s != nil && !s.closing && t.sessions.silence(s) <= t.l.o.SessionTTL {
+	if s != nil && !s.closing && (t.sessions.silence(s) <= t.l.o.SessionTTL || t.stalled()) {
 		return false
 	}
 	end := &Call{Op: &CloseSession{Session: id}}

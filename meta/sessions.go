@@ -96,6 +96,13 @@ func (t *sessionTable) silence(s *session) time.Duration {
 	return time.Since(t.born) - time.Duration(s.heard.Load())
 }
 
+// pardon takes all sessions as heard of now.
+func (t *sessionTable) pardon() {
+	for _, s := range t.list() {
+		s.heard.Store(int64(time.Since(t.born)))
+	}
+}
+
 // loadSlots reads what the session's slots hold, once.
 func (s *session) loadSlots(r kv.Reader) error {
 	if s.loaded {

@@ -34,6 +34,7 @@ type tenure struct {
 	dead     chan honeyant.SessionID // to be cleaned up; holds 64, more wait for the next tenure
 
 	incarnation atomic.Uint32 // of the cluster
+	ticked      atomic.Int64  // when watchSessions last looked, in nanoseconds since sessions.born
 
 	// Of the evaluation goroutine alone:
 	cur      *flight // takes changes

@@ -12,7 +12,7 @@ import (
 // watchSessions closes sessions that have been silent for too long, and cleans up after those that ended
 // with more than one step can drop.
 func (t *tenure) watchSessions() {
-	tick := time.NewTicker(min(time.Second, t.l.o.SessionTTL))
+	tick := time.NewTicker(t.tickEvery())
 	defer tick.Stop()
 	for {
 		select {
@@ -21,6 +21,11 @@ func (t *tenure) watchSessions() {
 		case id := <-t.dead:
 			t.closeSession(id)
 		case <-tick.C:
+			if t.stalled() {
+				t.l.o.Log.Warn("this leader stood still: sessions get a full TTL", "ttl", t.l.o.SessionTTL)
+				t.sessions.pardon()
+			}
+			t.ticked.Store(int64(time.Since(t.sessions.born)))
 			for _, s := range t.sessions.list() {
 				if silence := t.sessions.silence(s); silence > t.l.o.DeadAfter {
 					t.l.o.Log.Warn("session closed after long silence", "session", s.id, "node", s.node, "name", s.name, "silence", silence)
@@ -29,6 +34,14 @@ func (t *tenure) watchSessions() {
 			}
 		}
 	}
+}
+
+func (t *tenure) tickEvery() time.Duration { return min(time.Second, t.l.o.SessionTTL/4) }
+
+// stalled tells whether this process has stood still: then what sessions said meanwhile may be unread, and
+// their silence says nothing about them.
+func (t *tenure) stalled() bool {
+	return time.Since(t.sessions.born)-time.Duration(t.ticked.Load()) > 3*t.tickEvery()
 }
 
 // closeSession can only fail when the tenure ends; the next one finds the session again.
