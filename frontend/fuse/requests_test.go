@@ -212,6 +212,14 @@ func BenchmarkMount(b *testing.B) {
 				}
 				b.ReportMetric(100*float64(b.N)/b.Elapsed().Seconds(), "entries/s")
 			})
+			b.Run("names", func(b *testing.B) {
+				for b.Loop() {
+					if _, err := os.ReadDir(filepath.Join(dir, "many")); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(100*float64(b.N)/b.Elapsed().Seconds(), "entries/s")
+			})
 			b.Run("write1M", func(b *testing.B) {
 				fd, err := unix.Open(filepath.Join(dir, "seq"), unix.O_CREAT|unix.O_TRUNC|unix.O_WRONLY, 0o644)
 				if err != nil {
