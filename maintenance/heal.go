@@ -69,8 +69,8 @@ func (h *healer) step(ctx context.Context, p *worker.Pace) (bool, error) {
 		h.rescan.Store(true)
 		return false, err
 	}
-	done, stuck, err := h.work(ctx, p, tasks)
-	h.s.update(func(st *State) { st.Stuck = stuck })
+	done, left, stuck, err := h.work(ctx, p, tasks)
+	h.s.update(func(st *State) { st.Stuck, st.Pending = stuck, left })
 	if full && len(tasks) > 0 || more {
 		// Look again: what was done changed the counts, and there may be more than fits a batch.
 		h.rescan.Store(true)
@@ -184,13 +184,14 @@ func urgent(tasks []task) []task {
 	return tasks[:min(len(tasks), healBatch)]
 }
 
-// work does the tasks, a few at once. It tells how many went well and why others could not.
-func (h *healer) work(ctx context.Context, p *worker.Pace, tasks []task) (done int, stuck string, err error) {
+// work does the tasks, a few at once. It tells how many went well, how many copies are still
+// to be made, and why.
+func (h *healer) work(ctx context.Context, p *worker.Pace, tasks []task) (done int, left uint64, stuck string, err error) {
 	if len(tasks) == 0 {
-		return 0, "", nil
+		return 0, 0, "", nil
 	}
 	began := time.Now()
-	var bytes, finished atomic.Int64
+	var bytes, finished, failed atomic.Int64
 	var reason atomic.Value
 	for at := 0; at < len(tasks); {
 		batch := tasks[at:min(at+healParallel, len(tasks))]
@@ -203,6 +204,7 @@ func (h *healer) work(ctx context.Context, p *worker.Pace, tasks []task) (done i
 				if err == nil {
 					finished.Add(1)
 				} else if ctx.Err() == nil {
+					failed.Add(int64(t.missing))
 					reason.Store(err.Error())
 					h.s.o.Log.Debug("a chunk could not be mended", "chunk", t.id, "error", err)
 				}
@@ -211,17 +213,17 @@ func (h *healer) work(ctx context.Context, p *worker.Pace, tasks []task) (done i
 		}
 		g.Wait()
 		if err := ctx.Err(); err != nil {
-			return int(finished.Load()), "", err
+			return int(finished.Load()), 0, "", err
 		}
 		p.Progress("mending chunks", uint64(at), uint64(len(tasks)))
 		h.measure(bytes.Load(), time.Since(began), tasks[at:])
 		if err := p.Wait(ctx); err != nil {
-			return int(finished.Load()), "", err
+			return int(finished.Load()), 0, "", err
 		}
 	}
 	p.Count("mended", uint64(finished.Load()))
 	stuck, _ = reason.Load().(string)
-	return int(finished.Load()), stuck, nil
+	return int(finished.Load()), uint64(failed.Load()), stuck, nil
 }
 
 // measure keeps pending and ETA of the status fresh while a batch runs.
@@ -281,11 +283,11 @@ func (h *healer) add(ctx context.Context, m *honeyant.Map, c *meta.ChunkInfo, v 
 		return honeyant.E("maintenance.heal", honeyant.Unavailable, c.ID.String(), errors.New("no copy can be read now"))
 	}
 	targets, err := placement.Choose(m, c.Policy, 1, placement.Options{Exclude: v.excluded(m), Size: int64(c.Sum.Length), Rand: rand.Uint64})
+	if errors.Is(err, honeyant.NoSpace) || err == nil && len(targets) == 0 {
+		return honeyant.E("maintenance.heal", honeyant.NoSpace, "", fmt.Errorf("chunks want %d copies on different machines, and no other machine that may take one is up and has room", v.wanted))
+	}
 	if err != nil {
 		return err
-	}
-	if len(targets) == 0 {
-		return honeyant.E("maintenance.heal", honeyant.NoSpace, c.ID.String(), errors.New("no other machine has room for a copy"))
 	}
 	ctx, cancel := h.s.step(ctx)
 	defer cancel()

@@ -137,12 +137,16 @@ func (n *Node) drainNode(ctx context.Context, req DrainRequest) (admin.None, err
 }
 
 func (n *Node) drainProgress(ctx context.Context, req Target) (DrainProgress, error) {
-	one, m, err := n.findNode(req.Node)
+	one, _, err := n.findNode(req.Node)
 	if err != nil {
 		return DrainProgress{}, err
 	}
 	p := DrainProgress{Node: one.ID.String()}
-	for _, s := range m.Stores {
+	committed, err := meta.Do(ctx, n.leader.Direct(), &meta.ListNodes{})
+	if err != nil {
+		return p, err
+	}
+	for _, s := range committed.Map.Stores {
 		if s.Node == one.ID && s.State == honeyant.StoreActive {
 			return p, honeyant.E("node.Drain", honeyant.Conflict, one.ID.String(), errors.New("it is not being drained (any more)"))
 		}

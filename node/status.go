@@ -125,14 +125,14 @@ func (n *Node) judgeHealth(s *admin.Status, m *honeyant.Map, copies int) {
 		eta := ""
 		if s.Heal.Pending > 0 && s.Heal.ETASeconds > 0 {
 			eta = fmt.Sprintf("; healing, about %s left", (time.Duration(s.Heal.ETASeconds) * time.Second).Round(time.Second))
-		} else if s.Heal.Pending > 0 {
+		} else if s.Heal.Pending > 0 && s.Heal.Stuck == "" {
 			eta = fmt.Sprintf("; %d copies are being made", s.Heal.Pending)
 		}
 		say("%d chunks have fewer copies than they should%s.", s.Chunks.UnderReplicated, eta)
 	}
 	if s.Heal.Stuck != "" && s.Heal.Pending > 0 {
 		worse("degraded")
-		say("Some copies can not be made: %s.", s.Heal.Stuck)
+		say("%d copies can not be made now: %s.", s.Heal.Pending, s.Heal.Stuck)
 	}
 	for _, st := range m.Stores {
 		switch st.State {
