@@ -316,9 +316,65 @@ func TestReaderRacesWithReclaim(t *testing.T) {
 		c.Chunks.Lose(id)
 	}
 	_, err := g.ReadAt(bg, make([]byte, 10), 0)
-	kindIs(t, err, honeyant.Corrupt)
+	kindIs(t, err, honeyant.Unavailable)
 	closeFile(t, f)
 	closeFile(t, g)
+}
+
+// A read waits for stores that restart, and ends at its deadline if they do not.
+func TestReadWaitsForStores(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 2, 1<<30)
+		v := c.Open(t, nil)
+		f := create(t, v, "f")
+		write(t, f, pattern(50_000, 1), 0)
+		if err := f.Fsync(bg, false); err != nil {
+			t.Fatal(err)
+		}
+		c.Chunks.Fail(1, true)
+		c.Chunks.Fail(2, true)
+		time.AfterFunc(5*time.Second, func() { c.Chunks.Fail(2, false) })
+		if got := readAll(t, f); !bytes.Equal(got, pattern(50_000, 1)) {
+			t.Fatal("other bytes")
+		}
+		c.Chunks.Fail(2, true)
+		began := time.Now()
+		_, err := f.ReadAt(bg, make([]byte, 10), 0)
+		kindIs(t, err, honeyant.Unavailable)
+		if took := time.Since(began); took < 9*time.Second || took > 11*time.Second {
+			t.Fatal(took)
+		}
+		c.Chunks.Fail(1, false)
+		closeFile(t, f)
+	})
+}
+
+// What is written while there is no live session waits for the next one.
+func TestWritesWaitForTheNextSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 2, 1<<30)
+		first := c.NewSession(t)
+		v := c.Open(t, func(o *volume.Options) { o.Meta = first })
+		f := create(t, v, "f")
+		first.Kill(t)
+		ctx, cancel := context.WithTimeout(bg, time.Second)
+		defer cancel()
+		if _, err := v.GetAttr(ctx, f.Ino()); err == nil {
+			t.Fatal("a dead session answers")
+		}
+		write(t, f, pattern(50_000, 2), 0)
+		time.AfterFunc(3*time.Second, func() {
+			if err := v.Reset(bg, c.NewSession(t)); err != nil {
+				t.Error(err)
+			}
+		})
+		closeFile(t, f)
+		f = open(t, v, "f", readWrite)
+		if got := readAll(t, f); !bytes.Equal(got, pattern(50_000, 2)) {
+			t.Fatal("other bytes")
+		}
+		closeFile(t, f)
+	})
 }
 
 // V7: the low-water mark stays below every chunk on its way, and follows what is settled [10].

@@ -14,13 +14,13 @@ import (
 // flight is dirty bytes on their way. Once frozen its runs never change.
 type flight struct {
 	in       *inode
-	session  *session
 	runs     runs
 	bytes    int64
 	killPriv bool
 	began    time.Time
 
-	// Written by the uploads, read when uploaded is set; guarded by in.mu from then on.
+	// Written by fly and the uploads, read when uploaded is set; guarded by in.mu from then on.
+	session  *session
 	chunks   []honeyant.ChunkRef
 	extents  []honeyant.Extent // ascending
 	uploaded bool
@@ -35,7 +35,7 @@ type flight struct {
 func (in *inode) freeze() *flight {
 	if len(in.dirty) > 0 {
 		f := &flight{
-			in: in, session: in.v.link.current(), runs: in.dirty, bytes: in.dirtyBytes, killPriv: in.killPriv,
+			in: in, runs: in.dirty, bytes: in.dirtyBytes, killPriv: in.killPriv,
 			began: time.Now(), done: make(chan struct{}),
 		}
 		in.v.stats.dirty.Add(-f.bytes)
@@ -78,7 +78,11 @@ func (f *flight) fly() {
 	defer in.release()
 	ctx, cancel := context.WithTimeoutCause(in.v.ctx, in.v.o.Deadline, errDeadline)
 	defer cancel()
-	err := f.upload(ctx)
+	s, err := in.v.link.live(ctx) // while there is none, wait for the next
+	if err == nil {
+		f.session = s
+		err = f.upload(ctx)
+	}
 	in.mu.Lock()
 	f.uploaded = true
 	if f.err == nil && err != nil {

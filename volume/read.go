@@ -13,6 +13,9 @@ import (
 // maxRefetch is how often a read fetches extents again because chunks were gone [25].
 const maxRefetch = 3
 
+// readPause is the first pause before a read asks again whether anybody who could answer does.
+const readPause = 50 * time.Millisecond
+
 // ReadAt reads up to len(p) bytes at off; fewer only at the end of the file, where it returns 0
 // and no error (not io.EOF).
 func (f *File) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
@@ -39,6 +42,7 @@ func (f *File) read(ctx context.Context, p []byte, off int64) (int, error) {
 	in := f.in
 	var pieces []piece
 	asked := false // the leader has just been asked: what is remembered is fresh enough
+	wait := time.Duration(0)
 	for refetched := 0; ; {
 		in.mu.Lock()
 		n, left, missing := in.plan(p, off, pieces[:0], asked)
@@ -59,11 +63,15 @@ func (f *File) read(ctx context.Context, p []byte, off int64) (int, error) {
 		}
 		switch honeyant.KindOf(err) {
 		case honeyant.Stale, honeyant.NotExist:
+			if refetched++; refetched > maxRefetch {
+				return 0, honeyant.E("volume.Read", honeyant.Unavailable, in.object(), err)
+			}
+		case honeyant.Unavailable: // perhaps a node that restarts
+			if wait = min(2*wait+readPause, time.Second); pause(ctx, wait) != nil {
+				return 0, err
+			}
 		default:
 			return 0, err
-		}
-		if refetched++; refetched > maxRefetch {
-			return 0, honeyant.E("volume.Read", honeyant.Corrupt, in.object(), err)
 		}
 		in.mu.Lock()
 		if in.attr.Version == version {
