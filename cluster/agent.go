@@ -93,6 +93,11 @@ func NewAgent(o AgentOptions) (*Agent, error) {
 	a.adopt(o.First)
 	tell := func(honeyant.NodeID) { a.Wake() }
 	o.Identity.stranger.Store(&tell)
+	if t := o.Tracker; t != nil {
+		t.mu.Lock()
+		t.local = a.adopt
+		t.mu.Unlock()
+	}
 	return a, nil
 }
 

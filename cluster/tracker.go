@@ -59,8 +59,10 @@ type Tracker struct {
 	confirmed time.Time  // the last moment at which this node certainly led
 	nodes     map[honeyant.NodeID]*heard
 	usage     map[honeyant.StoreID]StoreUsage
-	published *honeyant.Map // nil until the member list was read in this epoch
-	floor     uint64        // published versions lie above it; kept from leadership to leadership
+	published *honeyant.Map       // nil until the member list was read in this epoch
+	local     func(*honeyant.Map) // this node's own agent takes a published map by it
+	farewell  []honeyant.NodeID   // removed since the last spread: told once, then locked out
+	floor     uint64              // published versions lie above it; kept from leadership to leadership
 }
 
 // heard is what the tracker knows of a node by its heartbeats.

@@ -191,6 +191,24 @@ func TestDownOutAndBack(t *testing.T) {
 	})
 }
 
+// The leader and all others lock a removed node out at once, not at their next heartbeat.
+func TestRemovalCountsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newColony(t, 3)
+		wait(3500 * time.Millisecond)
+		_, err := meta.Do(t.Context(), c.s.remote(), &meta.RemoveNode{ID: 3})
+		must(t, err)
+		c.nodes[1].tracker.Refresh()
+		wait(time.Millisecond)
+		for _, id := range []honeyant.NodeID{1, 2} {
+			if err := c.nodes[id].id.Authorize(3); !errors.Is(err, honeyant.Permission) {
+				t.Errorf("node %v: %v", id, err)
+			}
+		}
+		c.want(3, 3, honeyant.NodeRemoved) // it was told
+	})
+}
+
 // A short silence that ends before the deadline changes nothing.
 func TestShortSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

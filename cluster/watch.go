@@ -13,11 +13,13 @@ import (
 
 // Bounds of what the tracker waits for.
 const (
-	readWait    = 3 * time.Second // the member list
-	commitWait  = 5 * time.Second // one change of it
-	pushWait    = 2 * time.Second // a node that takes a map
-	pushAtOnce  = 16
-	commitsLook = 64 // changes committed between two looks
+	readWait   = 3 * time.Second // the member list
+	commitWait = 5 * time.Second // one change of it
+	pushWait   = 2 * time.Second // a node that takes a map
+	pushAtOnce = 16
+
+	farewellWait = 250 * time.Millisecond // a node that is told of its removal before it is locked out
+	commitsLook  = 64                     // changes committed between two looks
 )
 
 // watch looks at members and silences at each tick and each Refresh.
@@ -108,6 +110,9 @@ func (t *Tracker) publish(epoch uint64, members *honeyant.Map, began time.Time) 
 // judge sets a node's state by its silence. The caller holds mu.
 func (t *Tracker) judge(n *honeyant.Node, now time.Time) meta.Op {
 	if n.State == honeyant.NodeRemoved {
+		if h := t.nodes[n.ID]; h != nil && h.spoke && !h.down {
+			t.farewell = append(t.farewell, n.ID)
+		}
 		delete(t.nodes, n.ID)
 		return nil
 	}
@@ -191,7 +196,8 @@ func (t *Tracker) spread() {
 		case <-t.push:
 		}
 		t.mu.Lock()
-		m := t.published
+		m, local, farewell := t.published, t.local, t.farewell
+		t.farewell = nil
 		var to []honeyant.NodeID
 		if m != nil && t.o.Calls != nil {
 			for _, n := range m.Nodes {
@@ -201,12 +207,19 @@ func (t *Tracker) spread() {
 			}
 		}
 		t.mu.Unlock()
-		t.pushMap(m, to)
+		if m == nil {
+			continue
+		}
+		t.pushMap(m, farewell, farewellWait) // while its connections live; then it can not be told
+		if local != nil {
+			local(m)
+		}
+		t.pushMap(m, to, pushWait)
 	}
 }
 
-func (t *Tracker) pushMap(m *honeyant.Map, to []honeyant.NodeID) {
-	if len(to) == 0 {
+func (t *Tracker) pushMap(m *honeyant.Map, to []honeyant.NodeID, wait time.Duration) {
+	if len(to) == 0 || t.o.Calls == nil {
 		return
 	}
 	raw := marshalMap(m)
@@ -214,7 +227,7 @@ func (t *Tracker) pushMap(m *honeyant.Map, to []honeyant.NodeID) {
 	g.SetLimit(pushAtOnce)
 	for _, id := range to {
 		g.Go(func() error {
-			ctx, cancel := context.WithTimeout(t.ctx, pushWait)
+			ctx, cancel := context.WithTimeout(t.ctx, wait)
 			defer cancel()
 			if _, err := t.o.Calls.Call(ctx, id, MethodMap, raw); err != nil {
 				t.o.Log.Debug("map not pushed", "node", id, "err", err)
