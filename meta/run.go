@@ -22,7 +22,7 @@ func (t *tenure) run(p *pending) {
 			t.answer(p, nil, errFenced(call.Session))
 			return
 		}
-		if err := s.loadSlots(t.overlay); err != nil {
+		if err := s.loadSlots(t.view); err != nil {
 			t.answer(p, nil, err)
 			return
 		}
@@ -91,7 +91,7 @@ func (t *tenure) repeated(p *pending, s *session) bool {
 // ending that session (rule 18).
 func (t *tenure) evaluateCall(call *Call, s *session) (Reply, *kv.Batch, error) {
 	for range 16 { // as many sessions may hold parts of one range
-		tx := newTx(t.overlay, t.env(call, s))
+		tx := newTx(t.view, t.env(call, s))
 		if call.Op.Code() == CodeReap {
 			t.reaping.Lock()
 			defer t.reaping.Unlock()
@@ -128,7 +128,7 @@ func (t *tenure) endSuspect(id honeyant.SessionID) bool {
 		return false
 	}
 	end := &Call{Op: &CloseSession{Session: id}}
-	_, changes, err := evaluate(newTx(t.overlay, t.env(end, nil)), end.Op)
+	_, changes, err := evaluate(newTx(t.view, t.env(end, nil)), end.Op)
 	if err != nil || changes.Len() == 0 {
 		return false
 	}
@@ -154,6 +154,7 @@ func (t *tenure) join(call *Call, changes *kv.Batch, reply Reply) {
 	f := t.cur
 	f.batch.Append(changes)
 	t.overlay.Apply(f.seq, changes)
+	t.view.learn(changes)
 	if s := t.sessions.get(call.Session); s != nil && s.slots[call.Slot] != nil {
 		s.slots[call.Slot].flight = f
 	}

@@ -37,6 +37,7 @@ type tenure struct {
 	ticked      atomic.Int64  // when watchSessions last looked, in nanoseconds since sessions.born
 
 	// Of the evaluation goroutine alone:
+	view     *recent // the overlay with a memory
 	cur      *flight // takes changes
 	last     *flight // the newest one proposed, nil if it has landed
 	inFlight int
@@ -110,6 +111,7 @@ func newTenure(ctx context.Context, l *Leader, epoch uint64) (*tenure, error) {
 	t.ctx, t.fail = context.WithCancelCause(ctx)
 	t.verifier = &verifier{ctx: t.ctx, verify1: l.proposer.Verify}
 	t.cur = t.newFlight(1)
+	t.view = newRecent(t.overlay)
 	for _, id := range dead[:min(len(dead), cap(t.dead))] {
 		t.dead <- id
 	}
