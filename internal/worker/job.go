@@ -87,6 +87,10 @@ func (j *job) loop(ctx context.Context) {
 	p := &Pace{job: j}
 	for j.unpaused(ctx) {
 		j.set(func() { j.status.State, j.status.Next = Busy, time.Time{} })
+		select {
+		case <-j.wake: // this step answers every Wake before it
+		default:
+		}
 		p.begin = time.Now()
 		more, err := j.Run(ctx, p)
 		if ctx.Err() != nil {
