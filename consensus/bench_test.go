@@ -14,9 +14,10 @@ import (
 // realDisks puts each node's files into a directory of its own, with real syncs.
 func realDisks(b *testing.B, n int) *cluster {
 	c := newCluster(b)
-	b.Cleanup(c.stopAll)
+	top := b.TempDir()
+	b.Cleanup(c.stopAll) // before the directory goes
 	for id := honeyant.NodeID(1); int(id) <= n; id++ {
-		dir := filepath.Join(b.TempDir(), id.String())
+		dir := filepath.Join(top, id.String())
 		c.nodes[id] = &member{id: id, root: dir + "/", fs: vfs.Default, halted: make(chan error, 1), leads: make(chan bool, 64)}
 		if err := vfs.Default.MkdirAll(dir, 0o755); err != nil {
 			b.Fatal(err)

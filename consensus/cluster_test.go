@@ -30,8 +30,9 @@ func logger() *slog.Logger {
 // machine is the StateMachine of these tests: an ordered list of all commands in a kv.DB,
 // with a check that each entry comes once and in order.
 type machine struct {
-	fs   vfs.FS
-	home string
+	fs       vfs.FS
+	home     string
+	memtable uint64
 
 	mu      sync.Mutex // guards all below
 	db      kv.DB
@@ -46,6 +47,9 @@ var stateKey = []byte("state")
 
 func openMachine(fs vfs.FS, home string) (*machine, error) {
 	m := &machine{fs: fs, home: home}
+	if fs != vfs.Default {
+		m.memtable = 256 << 10 // flushes and compacts often
+	}
 	name := "db-0"
 	if f, err := fs.Open(fs.PathJoin(home, "CURRENT")); err == nil {
 		b := make([]byte, 64)
@@ -65,7 +69,7 @@ func openMachine(fs vfs.FS, home string) (*machine, error) {
 }
 
 func (m *machine) use(name string) error {
-	db, err := pebblekv.Open(m.fs.PathJoin(m.home, name), pebblekv.Options{FS: m.fs, Log: logger(), MemtableBytes: 256 << 10})
+	db, err := pebblekv.Open(m.fs.PathJoin(m.home, name), pebblekv.Options{FS: m.fs, Log: logger(), MemtableBytes: m.memtable})
 	if err != nil {
 		return err
 	}
