@@ -3,9 +3,7 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -26,14 +24,18 @@ type clusterReport = cluster.NodeReport
 
 // Options of Open.
 type Options struct {
-	Log *slog.Logger // default: discards
+	Log   *slog.Logger // default: discards
+	Parts Parts
 	// Quiet leaves out mounts and the command socket: for Init, which only needs the metadata.
 	Quiet bool
+	// Daemon says that the process is there for this node alone: its memory limit is the node's (rule 37).
+	Daemon bool
 }
 
 // Node is one machine's part of a colony, open. Safe for concurrent use.
 type Node struct {
 	path     string
+	parts    Parts
 	dir      *config.Dir
 	cfg      *config.Config
 	pools    config.Pools
@@ -45,7 +47,7 @@ type Node struct {
 	stop context.CancelCauseFunc
 	jobs sync.WaitGroup // goroutines of the node itself
 
-	net     *rpc.TLS
+	net     Network
 	control *rpc.Client
 	metaRPC *rpc.Client
 
@@ -63,6 +65,9 @@ type Node struct {
 	socket     *admin.Server
 	fault      faultBox
 }
+
+// calls are the clients of the protocols that consist of small calls.
+type calls struct{ control, meta *rpc.Client }
 
 // faultBox keeps the first fault that ends the node.
 type faultBox struct {
@@ -97,13 +102,14 @@ func Open(ctx context.Context, path string, o Options) (n *Node, err error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	n = &Node{path: path, log: o.Log, began: time.Now(), fault: faultBox{failed: make(chan struct{})}}
+	n = &Node{path: path, parts: o.Parts.withDefaults(), log: o.Log, began: time.Now(), fault: faultBox{failed: make(chan struct{})}}
 	n.ctx, n.stop = context.WithCancelCause(context.Background())
 	n.mounts = &mounts{n: n, list: map[string]*mounted{}}
 	n.leadership = &leadership{n: n}
+	opened := n // a return of nil sets n before the deferred call sees it
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, n.Close())
+			err = errors.Join(err, opened.Close())
 			n = nil
 		}
 	}()
@@ -111,6 +117,10 @@ func Open(ctx context.Context, path string, o Options) (n *Node, err error) {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
+	}
+	if o.Daemon {
+		// The pools bound what is held; the limit makes the collector work before the cap is reached.
+		debug.SetMemoryLimit(n.cfg.MemoryBytes())
 	}
 	n.start(n.monitorStores)
 	n.start(n.monitorFault)
@@ -153,20 +163,14 @@ func (n *Node) openDir(context.Context) (err error) {
 		return err
 	}
 	n.pools = config.PoolsFor(n.cfg.MemoryBytes())
-	// The pools bound what is held; the limit makes the collector work before the cap is reached (rule 37).
-	debug.SetMemoryLimit(n.cfg.MemoryBytes())
-	n.stores, err = openStores(n.cfg, n.log)
+	n.stores, err = openStores(n.cfg, n.parts.Disk, n.log)
 	return err
 }
 
 // openNetwork listens on the node's one port.
-func (n *Node) openNetwork(context.Context) error {
-	ln, err := net.Listen("tcp", n.cfg.Listen)
-	if err != nil {
-		return honeyant.E("node.Open", honeyant.Conflict, n.cfg.Listen, fmt.Errorf("%w; `honeyant doctor` tells more", err))
-	}
-	n.net = rpc.NewTLS(ln, n.identity, rpc.Options{Log: n.log})
-	return nil
+func (n *Node) openNetwork(context.Context) (err error) {
+	n.net, err = n.parts.Listen(n.cfg, n.identity, rpc.Options{Log: n.log})
+	return err
 }
 
 // resolve finds a node's address in the newest map.
@@ -179,7 +183,7 @@ func (n *Node) resolve(id honeyant.NodeID) (string, bool) {
 
 // openMetadata opens the state, consensus and the leader's side of operations.
 func (n *Node) openMetadata(context.Context) (err error) {
-	if n.database, err = openDatabase(n.dir.Meta(), n.pools, nil, n.log); err != nil {
+	if n.database, err = openDatabase(n.parts.FS, n.dir.Meta(), n.pools, n.log); err != nil {
 		return err
 	}
 	n.tracker = cluster.NewTracker(cluster.TrackerOptions{
@@ -188,7 +192,7 @@ func (n *Node) openMetadata(context.Context) (err error) {
 	})
 	n.leader = meta.NewLeader(n.database.State, lateProposer{n}, meta.LeaderOptions{StoreUp: n.storeUp, Log: n.log})
 	n.quorum, err = consensus.Open(consensus.Options{
-		Dir: n.dir.Raft(), Self: n.identity.Self(), Network: n.net, Resolve: n.resolve, FSM: n.database, Log: n.log,
+		Dir: n.dir.Raft(), Self: n.identity.Self(), Network: n.net, Resolve: n.resolve, FSM: n.database, FS: n.parts.FS, Log: n.log,
 		Events: consensus.Events{OnLeader: n.leadership.changed, OnHalt: n.halted, OnMirror: n.mirrorChanged},
 		Limits: consensus.Limits{EntryCache: n.pools.Raft / 3},
 	})
@@ -211,8 +215,8 @@ func (d lateDoer) Do(ctx context.Context, op meta.Op) (meta.Reply, error) {
 type lateCaller struct{ n *Node }
 
 func (c lateCaller) Call(ctx context.Context, id honeyant.NodeID, m rpc.Method, req []byte) ([]byte, error) {
-	if c.n.control == nil {
+	if c.n.calls.control == nil {
 		return nil, honeyant.E("node.Call", honeyant.Unavailable, id.String(), nil)
 	}
-	return c.n.control.Call(ctx, id, m, req)
+	return c.n.calls.control.Call(ctx, id, m, req)
 }

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/admin"
 	"github.com/honeyant/honeyant/cluster"
@@ -25,6 +27,7 @@ type Place struct {
 	Capacity  int64 // bytes; 0: all but a reserve
 	NoStore   bool  // only mount
 	Memory    int64 // bytes
+	Parts     Parts
 }
 
 // configure makes the configuration of a new node, or adds to the one that is there already.
@@ -87,7 +90,7 @@ func Init(ctx context.Context, p Place) (admin.Join, error) {
 	if _, err := cluster.Init(filepath.Join(config.Layout(p.Dir).Identity())); err != nil && !errors.Is(err, honeyant.Exist) {
 		return admin.Join{}, err
 	}
-	n, err := Open(ctx, p.Dir, Options{Quiet: true})
+	n, err := Open(ctx, p.Dir, Options{Quiet: true, Parts: p.Parts})
 	if err != nil {
 		return admin.Join{}, err
 	}
@@ -116,7 +119,7 @@ func Join(ctx context.Context, p Place, join admin.Join) (JoinReply, error) {
 	defer cancel()
 	layout := config.Layout(p.Dir)
 	id, first, err := cluster.Join(ctx, cluster.JoinOptions{
-		Dir: layout.Identity(), Address: withPort(join.Address), Token: join.Token,
+		Dir: layout.Identity(), Address: withPort(join.Address), Token: join.Token, Dial: p.Parts.DialJoin,
 		Member: cluster.Member{Name: c.Name, Address: c.Address(), Zone: c.Zone},
 	})
 	if err != nil {
@@ -152,16 +155,16 @@ func (n *Node) setAside() error {
 	}
 	suffix := ".superseded-" + time.Now().UTC().Format("20060102-150405")
 	for _, dir := range []string{n.dir.Raft(), n.dir.Meta()} {
-		if err := os.Rename(dir, dir+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := n.parts.FS.Rename(dir, dir+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return honeyant.E("node.Open", honeyant.Internal, dir, err)
 		}
 	}
-	if err := syncDir(n.path); err != nil {
+	if err := syncDir(n.parts.FS, n.path); err != nil {
 		return honeyant.E("node.Open", honeyant.Internal, n.path, err)
 	}
 	n.log.Warn("the metadata of this node were superseded by a promotion elsewhere; they are kept aside", "suffix", suffix)
 	if err := os.Remove(n.marker(supersededFile)); err != nil {
 		return honeyant.E("node.Open", honeyant.Internal, n.path, err)
 	}
-	return syncDir(n.path)
+	return syncDir(vfs.Default, n.path)
 }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/cluster"
 	"github.com/honeyant/honeyant/config"
@@ -45,7 +47,7 @@ func (p *Promotion) Plan() string {
 }
 
 // InspectPromotion reads what there is to know in a node directory whose daemon is stopped.
-func InspectPromotion(path string) (*Promotion, error) {
+func InspectPromotion(path string, parts Parts) (*Promotion, error) {
 	dir, err := config.OpenDir(path)
 	if err != nil {
 		return nil, err
@@ -73,12 +75,12 @@ func InspectPromotion(path string) (*Promotion, error) {
 	if p.Role == honeyant.RoleNone {
 		return nil, honeyant.E("node.Promote", honeyant.Invalid, id.Self().String(), errors.New("this machine kept no metadata; run it on one that was a voter or a learner"))
 	}
-	return p, p.readMirror(dir)
+	return p, p.readMirror(dir, parts.withDefaults())
 }
 
 // readMirror looks up what the leader last committed about its mirror.
-func (p *Promotion) readMirror(dir *config.Dir) error {
-	db, err := openDatabase(dir.Meta(), config.PoolsFor(0), nil, slog.New(slog.DiscardHandler))
+func (p *Promotion) readMirror(dir *config.Dir, parts Parts) error {
+	db, err := openDatabase(parts.FS, dir.Meta(), config.PoolsFor(0), slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
@@ -95,8 +97,9 @@ func (p *Promotion) readMirror(dir *config.Dir) error {
 
 // Promote makes the node in path the only voter, with all of its log. The daemon must be
 // stopped. Interrupted, it can be repeated.
-func Promote(path string) error {
-	p, err := InspectPromotion(path)
+func Promote(path string, parts Parts) error {
+	parts = parts.withDefaults()
+	p, err := InspectPromotion(path, parts)
 	if err != nil {
 		return err
 	}
@@ -110,11 +113,11 @@ func Promote(path string) error {
 	if err := config.WriteFile(dirMarker(path, promotedFile), []byte(strconv.FormatUint(uint64(p.Incarnation), 10)+"\n"), 0o600); err != nil {
 		return err
 	}
-	db, err := openDatabase(dir.Meta(), config.PoolsFor(0), nil, log)
+	db, err := openDatabase(parts.FS, dir.Meta(), config.PoolsFor(0), log)
 	if err != nil {
 		return err
 	}
-	err = consensus.ForceSingle(consensus.Options{Dir: dir.Raft(), Self: p.Node, FSM: db, Log: log})
+	err = consensus.ForceSingle(consensus.Options{Dir: dir.Raft(), Self: p.Node, FSM: db, FS: parts.FS, Log: log})
 	return errors.Join(err, db.Flush(), db.Close())
 }
 
@@ -146,5 +149,5 @@ func (n *Node) raise(ctx context.Context) error {
 	if err := os.Remove(n.marker(promotedFile)); err != nil {
 		return honeyant.E("node.Open", honeyant.Internal, promotedFile, err)
 	}
-	return syncDir(n.path)
+	return syncDir(vfs.Default, n.path)
 }

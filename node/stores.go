@@ -27,10 +27,10 @@ type stores struct {
 }
 
 // openStores opens all configured stores; none stays open if one fails.
-func openStores(cfg *config.Config, log *slog.Logger) (*stores, error) {
+func openStores(cfg *config.Config, open func(path string) (disk.FS, error), log *slog.Logger) (*stores, error) {
 	s := &stores{log: log, byID: map[honeyant.StoreID]replica.ChunkStore{}, ids: map[*chunk.Store]honeyant.StoreID{}}
 	for _, c := range cfg.Stores {
-		fs, err := disk.OpenDir(c.Path)
+		fs, err := open(c.Path)
 		if err != nil {
 			return nil, errors.Join(err, s.close())
 		}

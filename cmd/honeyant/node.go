@@ -155,14 +155,14 @@ func nodePromote(o *options) *cobra.Command {
 		Long:    "For a colony whose quorum is gone for good, above all the second of two machines. Run it on the\nsurvivor with its daemon stopped. The lost machines must not come back with their old files: they are refused.",
 		Example: "  systemctl stop honeyant\n  honeyant node promote\n  systemctl start honeyant",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			facts, err := node.InspectPromotion(o.dir)
+			facts, err := node.InspectPromotion(o.dir, node.Parts{})
 			if err != nil {
 				return err
 			}
 			if err := confirm(facts.Plan(), yes); err != nil {
 				return err
 			}
-			return node.Promote(o.dir)
+			return node.Promote(o.dir, node.Parts{})
 		},
 	}
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask")

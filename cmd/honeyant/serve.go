@@ -22,7 +22,7 @@ func newServe(o *options) *cobra.Command {
 				return usagef("--log: %v (debug, info, warn or error)", err)
 			}
 			log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: l}))
-			n, err := node.Open(cmd.Context(), o.dir, node.Options{Log: log})
+			n, err := node.Open(cmd.Context(), o.dir, node.Options{Log: log, Daemon: true})
 			if err != nil {
 				return err
 			}
