@@ -113,8 +113,8 @@ func blockSum(number uint32, b []byte) uint32 {
 	return crc32.Update(crc32.Checksum(binary.BigEndian.AppendUint32(nil, number), castagnoli), castagnoli, b)
 }
 
-// unpack writes the files of an archive into dir, which exists, and syncs each of them. It
-// reads exactly the archive. A fault of the archive is Corrupt.
+// unpack writes the files of an archive into dir, which exists, and syncs each of them.
+// r must end with the archive. A fault of the archive is Corrupt.
 func unpack(r io.Reader, fs vfs.FS, dir string) error {
 	in := bufio.NewReaderSize(r, 64<<10)
 	magic := make([]byte, len(archiveMagic))
@@ -128,6 +128,9 @@ func unpack(r io.Reader, fs vfs.FS, dir string) error {
 			return err
 		}
 		if f.name == "" {
+			if _, err := in.ReadByte(); err != io.EOF {
+				return badArchive("bytes left over", err)
+			}
 			return nil
 		}
 		if err := unpackFile(in, fs, fs.PathJoin(dir, f.name), f.size, number, block); err != nil {

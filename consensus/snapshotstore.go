@@ -373,11 +373,6 @@ func (k *snapshotSink) Write(p []byte) (int, error) {
 		k.dir, k.pipe, k.result = dir, out, make(chan error, 1)
 		go func() {
 			err := unpack(in, k.store.fs, state)
-			if err == nil { // nothing may follow the archive
-				if n, _ := in.Read(make([]byte, 1)); n != 0 {
-					err = badArchive("bytes left over", nil)
-				}
-			}
 			in.CloseWithError(errors.Join(err, io.ErrClosedPipe))
 			k.result <- err
 		}()
