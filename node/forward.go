@@ -42,7 +42,7 @@ func (n *Node) toLeader(name string, method admin.Method) admin.Method {
 			return nil, honeyant.E("node.Command", honeyant.Unavailable, name, errors.New("the colony has no metadata leader now; a quorum of its voters must be up"))
 		}
 		req := wire.Marshal((&forwarded{name: name, params: params}).fields)
-		answer, err := n.control.Call(ctx, leader, methodAdmin, req)
+		answer, err := n.calls.control.Call(ctx, leader, methodAdmin, req)
 		if err != nil {
 			return nil, err
 		}

@@ -47,9 +47,8 @@ type Node struct {
 	stop context.CancelCauseFunc
 	jobs sync.WaitGroup // goroutines of the node itself
 
-	net     Network
-	control *rpc.Client
-	metaRPC *rpc.Client
+	net   Network
+	calls calls
 
 	stores   *stores
 	database *database

@@ -24,7 +24,7 @@ const (
 func (n *Node) openMembership(context.Context) (err error) {
 	self := n.identity.Self()
 	metaHandler := remote.NewServer(remote.ServerOptions{Leader: n.localLeader, Hint: n.leaderHint})
-	n.metaRPC = rpc.NewClient(n.net, n.resolve, rpc.ProtoMeta, rpc.Options{Self: self, Local: metaHandler, Log: n.log})
+	n.calls.meta = rpc.NewClient(n.net, n.resolve, rpc.ProtoMeta, rpc.Options{Self: self, Local: metaHandler, Log: n.log})
 	n.doer = remote.NewAdmin(n.sessionOptions("daemon"))
 	_, leaderMethods := n.commands()
 	n.agent, err = cluster.NewAgent(cluster.AgentOptions{
@@ -35,7 +35,7 @@ func (n *Node) openMembership(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	n.control = rpc.NewClient(n.net, n.resolve, rpc.ProtoControl, rpc.Options{Self: self, Local: n.agent.Handle, Log: n.log})
+	n.calls.control = rpc.NewClient(n.net, n.resolve, rpc.ProtoControl, rpc.Options{Self: self, Local: n.agent.Handle, Log: n.log})
 	n.chunks = replica.New(replica.Options{Network: n.net, Map: n.agent.Map, Local: n.stores, Self: self, Log: n.log, OnBad: n.reportBad})
 	n.agent.OnMap(n.mapChanged)
 	return nil
@@ -43,7 +43,7 @@ func (n *Node) openMembership(context.Context) (err error) {
 
 // sessionOptions are how this node reaches the metadata leader.
 func (n *Node) sessionOptions(name string) remote.Options {
-	return remote.Options{Caller: n.metaRPC, Local: n.localLeader, Leader: n.leaderHint, Candidates: n.voters,
+	return remote.Options{Caller: n.calls.meta, Local: n.localLeader, Leader: n.leaderHint, Candidates: n.voters,
 		Node: n.identity.Self(), Name: name, Deadline: n.cfg.CallDeadline, Log: n.log}
 }
 
@@ -274,7 +274,7 @@ func (n *Node) Close() error {
 	if n.chunks != nil {
 		keep("chunks", n.chunks.Close())
 	}
-	for _, c := range []*rpc.Client{n.control, n.metaRPC} {
+	for _, c := range []*rpc.Client{n.calls.control, n.calls.meta} {
 		if c != nil {
 			keep("calls", c.Close())
 		}

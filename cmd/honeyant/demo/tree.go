@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"runtime"
+	"strings"
 )
 
 // source is a file to copy: its path below the source directory and what it holds.
@@ -25,7 +26,11 @@ const (
 
 // defaultSource is the Go sources of this machine, or the present directory.
 func defaultSource() string {
-	for _, dir := range []string{os.Getenv("GOROOT"), runtime.GOROOT(), "/usr/local/go", "/usr/lib/go"} {
+	candidates := []string{os.Getenv("GOROOT"), "/usr/local/go", "/usr/lib/go"}
+	if out, err := exec.Command("go", "env", "GOROOT").Output(); err == nil {
+		candidates = append([]string{strings.TrimSpace(string(out))}, candidates...)
+	}
+	for _, dir := range candidates {
 		if dir == "" {
 			continue
 		}
