@@ -427,3 +427,36 @@ func TestLowWaterMark(t *testing.T) {
 		t.Fatalf("low water %d after 80 chunks", last.Load())
 	}
 }
+
+// A policy that asks for more copies than it did when a chunk was placed makes the leader refuse the
+// commit: the chunk is placed anew, nothing is lost.
+func TestPolicyRaisedDuringWrite(t *testing.T) {
+	c := volumetest.NewCluster(t, 3, 1<<30)
+	s := c.NewSession(t)
+	v := c.Open(t, func(o *volume.Options) { o.Meta = s })
+	set := func(copies uint8) {
+		op := &meta.SetPolicy{Volume: honeyant.MainVolume, Ino: honeyant.RootIno, Policy: honeyant.Policy{Copies: copies, MinCopies: copies}}
+		if _, err := meta.Do(bg, s, op); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(1)
+	f := create(t, v, "f")
+	write(t, f, pattern(10_000, 1), 0)
+	if err := f.Fsync(bg, false); err != nil {
+		t.Fatal(err)
+	}
+	set(3)
+	write(t, f, pattern(20_000, 2), 0)
+	if err := f.Fsync(bg, false); err != nil {
+		t.Fatal(err)
+	}
+	r, err := meta.Do(bg, s, &meta.Extents{Volume: honeyant.MainVolume, Ino: f.Ino(), Length: 1 << 20})
+	if err != nil || len(r.Chunks) != 1 || len(r.Chunks[0].Replicas) != 3 {
+		t.Fatalf("%+v %v", r, err)
+	}
+	if got := readAll(t, f); !bytes.Equal(got, pattern(20_000, 2)) {
+		t.Fatal("other bytes")
+	}
+	closeFile(t, f)
+}

@@ -48,7 +48,7 @@ type Options struct {
 
 	// OnFenced is called once for each session that turns out to be dead, from a goroutine of its
 	// own. Its owner opens a new session and hands it to Reset. Calls made in between wait for
-	// that until their deadline.
+	// that until their deadline. Close waits for it as long as its context allows.
 	OnFenced func(dead Meta)
 	Log      *slog.Logger // default: discards
 }

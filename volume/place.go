@@ -65,6 +65,17 @@ func (v *Volume) policyOf(ctx context.Context, in *inode) (honeyant.Policy, erro
 	return r.Policy, nil
 }
 
+// forgetPolicies makes the next flush ask for the inode's policy.
+func (v *Volume) forgetPolicies(in *inode) {
+	in.mu.Lock()
+	in.policy = policyAt{}
+	parent := in.parent
+	in.mu.Unlock()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.policies, parent)
+}
+
 // members counts the nodes that are not removed.
 func members(m *honeyant.Map) int {
 	n := 0

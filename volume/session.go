@@ -195,6 +195,6 @@ func (v *Volume) fence(s *session) {
 		in.abandon(s, lost)
 	}
 	if v.o.OnFenced != nil {
-		v.start(func() { v.o.OnFenced(s.meta) })
+		v.hooks.Go(func() { v.o.OnFenced(s.meta) })
 	}
 }

@@ -28,6 +28,7 @@ type Volume struct {
 	ctx    context.Context // ends when work in the background must
 	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup
+	hooks  sync.WaitGroup // of Options.OnFenced
 
 	mu       sync.Mutex // guards what follows
 	inodes   map[honeyant.Ino]*inode
@@ -96,6 +97,15 @@ func (v *Volume) Close(ctx context.Context) error {
 	v.mu.Unlock()
 	v.cancel(errClosed)
 	v.wg.Wait()
+	hooks := make(chan struct{})
+	go func() {
+		defer close(hooks)
+		v.hooks.Wait()
+	}()
+	select {
+	case <-hooks:
+	case <-ctx.Done(): // its owner's, who must end it
+	}
 	if again {
 		return nil
 	}

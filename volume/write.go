@@ -1,6 +1,7 @@
 package volume
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -172,35 +173,45 @@ func (in *inode) append(ctx context.Context, p []byte, killPriv bool) error {
 		return v.fault(ctx, op, in.object(), err)
 	}
 	if inline {
-		err := in.appendOnce(ctx, s, nil, []honeyant.Extent{{Length: uint32(len(p)), Inline: p}}, killPriv)
+		err := in.appendOnce(ctx, s, nil, []honeyant.Extent{{Length: uint32(len(p)), Inline: bytes.Clone(p)}}, killPriv)
 		if honeyant.KindOf(err) != honeyant.OutOfRange { // others have appended: too far for inline bytes
 			return v.told(ctx, op, in, err)
 		}
 	}
+	for {
+		err := in.appendChunks(ctx, s, p, killPriv)
+		if honeyant.KindOf(err) != honeyant.Conflict || pause(ctx, 100*time.Millisecond) != nil {
+			return v.told(ctx, op, in, err)
+		}
+		v.forgetPolicies(in) // it asks for more copies by now
+	}
+}
+
+// appendChunks appends p as chunks, all in one commit.
+func (in *inode) appendChunks(ctx context.Context, s *session, p []byte, killPriv bool) (err error) {
+	v := in.v
 	var chunks []honeyant.ChunkRef
 	var extents []honeyant.Extent
-	settle := func() {
+	defer func() {
+		if unsure(err) {
+			return
+		}
 		for _, c := range chunks {
 			s.settle(c.ID)
 		}
-	}
+	}()
 	for n := 0; n < len(p); n += honeyant.ChunkSize {
 		data := p[n:min(len(p), n+honeyant.ChunkSize)]
 		id := s.newChunk()
 		ref, err := v.store(ctx, in, id, data)
 		if err != nil {
 			s.settle(id)
-			settle()
-			return v.fault(ctx, op, in.object(), err)
+			return err
 		}
 		chunks = append(chunks, ref)
 		extents = append(extents, honeyant.Extent{Offset: uint64(n), Length: uint32(len(data)), Chunk: id})
 	}
-	err = in.appendOnce(ctx, s, chunks, extents, killPriv)
-	if !unsure(err) {
-		settle()
-	}
-	return v.told(ctx, op, in, err)
+	return in.appendOnce(ctx, s, chunks, extents, killPriv)
 }
 
 // told is v.fault for an error that may be nil.

@@ -1,0 +1,204 @@
+package volume
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/meta"
+)
+
+// commitReady commits flights from the front for as long as they are uploaded. Only one goroutine
+// does so at a time.
+func (in *inode) commitReady() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.committing {
+		return
+	}
+	in.committing = true
+	for len(in.flights) > 0 && in.flights[0].uploaded {
+		if first := in.flights[0]; first.err != nil {
+			if !first.told {
+				in.fail(first.err)
+			} else {
+				in.land(1)
+			}
+			continue
+		}
+		n := in.together()
+		batch := append([]*flight(nil), in.flights[:n]...)
+		for _, f := range batch {
+			f.sent = true
+		}
+		in.mu.Unlock()
+		sent := time.Now()
+		reply, extents, chunks, err := commitFlights(batch)
+		for retry := 0; again(batch, err, retry); retry++ {
+			if err = reupload(batch); err == nil {
+				sent = time.Now()
+				reply, extents, chunks, err = commitFlights(batch)
+			}
+		}
+		in.mu.Lock()
+		if err != nil {
+			in.fail(err)
+			continue
+		}
+		in.committed(n, reply, sent, extents, chunks)
+	}
+	in.committing = false
+}
+
+// together is how many flights from the front can be committed in one operation: uploaded, of one
+// session, ascending without overlap, and not too many. in.mu is held.
+func (in *inode) together() int {
+	n, extents, chunks := 0, 0, 0
+	for _, f := range in.flights {
+		if !f.uploaded || f.err != nil || n > 0 && (f.session != in.flights[0].session || f.runs[0].off < in.flights[n-1].runs.end()) {
+			break
+		}
+		extents, chunks = extents+len(f.extents), chunks+len(f.chunks)
+		if n > 0 && (extents > maxCommitExtents || chunks > maxCommitChunks) {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+const (
+	maxCommitExtents = 1024
+	maxCommitChunks  = 64
+	// maxRuns bounds the dirty runs of an inode, and so the extents of a flight.
+	maxRuns = 1024
+)
+
+// committed takes the first n flights off. in.mu is held.
+func (in *inode) committed(n int, reply *meta.CommitReply, sent time.Time, extents []honeyant.Extent, chunks []honeyant.ChunkRef) {
+	// If nobody else changed the file in between, what is remembered stays right with the new extents put in.
+	if in.known && reply.Attr.Version == in.attr.Version+1 {
+		in.ext.patch(extents, chunks)
+		in.attr.Version++
+	}
+	in.learn(reply.Attr, sent)
+	for _, f := range in.flights[:n] {
+		in.v.stats.written.Add(uint64(f.bytes))
+		in.v.room.took(f.bytes)
+		in.v.stats.chunksWritten.Add(uint64(len(f.chunks)))
+	}
+	in.land(n)
+}
+
+// commitFlights makes one commit of flights that follow each other.
+func commitFlights(batch []*flight) (*meta.CommitReply, []honeyant.Extent, []honeyant.ChunkRef, error) {
+	first := batch[0]
+	v := first.in.v
+	extents, chunks, killPriv := first.extents, first.chunks, first.killPriv
+	for _, f := range batch[1:] {
+		extents = append(extents[:len(extents):len(extents)], f.extents...)
+		chunks = append(chunks[:len(chunks):len(chunks)], f.chunks...)
+		killPriv = killPriv || f.killPriv
+	}
+	// A flight that waited long for its turn gets some time all the same.
+	left := max(v.o.Deadline-time.Since(first.began), v.o.Deadline/4)
+	ctx, cancel := context.WithTimeoutCause(v.ctx, left, errDeadline)
+	defer cancel()
+	reply, err := v.commit(ctx, first.session, &meta.Commit{
+		Volume: v.o.Volume, Ino: first.in.ino, Chunks: chunks, Extents: extents, KillPriv: killPriv,
+	})
+	if err != nil {
+		err = v.fault(ctx, "volume.Flush", fmt.Sprintf("inode %d", first.in.ino), err)
+	}
+	return reply, extents, chunks, err
+}
+
+// commit carries a commit out under the session that made its chunks. One that is too large is
+// divided; one that finds no room is tried again for a while.
+func (v *Volume) commit(ctx context.Context, s *session, op *meta.Commit) (*meta.CommitReply, error) {
+	began := time.Now()
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		if s.dead.Load() {
+			return nil, honeyant.Fenced
+		}
+		op.LowWater = s.lowWater()
+		reply, err := meta.Do(ctx, s.meta, op)
+		switch honeyant.KindOf(err) {
+		case honeyant.Fenced:
+			v.fence(s)
+			return nil, err
+		case honeyant.NoSpace:
+			if time.Since(began) >= v.o.SpaceWait {
+				return nil, err
+			}
+		case honeyant.TooLarge:
+			if len(op.Extents) < 2 || op.Append {
+				return nil, err
+			}
+			return v.commitHalves(ctx, s, op)
+		default:
+			return reply, err
+		}
+		if err := pause(ctx, wait); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// commitHalves commits the lower extents, then the upper ones.
+func (v *Volume) commitHalves(ctx context.Context, s *session, op *meta.Commit) (*meta.CommitReply, error) {
+	half := len(op.Extents) / 2
+	var reply *meta.CommitReply
+	for _, extents := range [][]honeyant.Extent{op.Extents[:half], op.Extents[half:]} {
+		piece := *op
+		piece.Extents, piece.Chunks = extents, nil
+		for _, c := range op.Chunks {
+			for i := range extents {
+				if extents[i].Chunk == c.ID {
+					piece.Chunks = append(piece.Chunks, c)
+					break
+				}
+			}
+		}
+		var err error
+		if reply, err = v.commit(ctx, s, &piece); err != nil {
+			return nil, err
+		}
+	}
+	return reply, nil
+}
+
+// again tells whether a refused commit may succeed with new chunks: because policy or membership changed
+// since they were placed (Conflict), or because a chunk is dead already (Stale, which may also mean
+// that the file is gone).
+func again(batch []*flight, err error, retry int) bool {
+	switch honeyant.KindOf(err) {
+	case honeyant.Conflict:
+		return time.Since(batch[0].began) < batch[0].in.v.o.Deadline
+	case honeyant.Stale:
+		return retry == 0
+	}
+	return false
+}
+
+// reupload makes new chunks of flights whose commit was refused.
+func reupload(batch []*flight) error {
+	v := batch[0].in.v
+	ctx, cancel := context.WithTimeoutCause(v.ctx, v.o.Deadline, errDeadline)
+	defer cancel()
+	if err := pause(ctx, 100*time.Millisecond); err != nil {
+		return err
+	}
+	v.forgetPolicies(batch[0].in)
+	for _, f := range batch {
+		for _, c := range f.chunks {
+			f.session.settle(c.ID)
+		}
+		f.chunks, f.extents = nil, nil
+		if err := f.upload(ctx); err != nil {
+			return v.fault(ctx, "volume.Flush", f.in.object(), err)
+		}
+	}
+	return nil
+}
