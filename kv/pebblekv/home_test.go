@@ -3,6 +3,7 @@ package pebblekv_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -39,8 +40,16 @@ func TestAdoptCrash(t *testing.T) {
 	for point := 0; ; point++ {
 		disk := vfs.NewCrashableMem()
 		var crashed *vfs.MemFS
+		var mu sync.Mutex // guards ops, armed and crashed: Pebble writes in the background too
 		ops, armed := 0, false
+		arm := func(on bool) {
+			mu.Lock()
+			defer mu.Unlock()
+			armed = on
+		}
 		watch := errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			mu.Lock()
+			defer mu.Unlock()
 			if armed && op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
 				if ops++; ops == point+1 {
 					// All or nothing of what was not synced: Pebble, while it opens, relies on
@@ -59,7 +68,7 @@ func TestAdoptCrash(t *testing.T) {
 		if err := old.Flush(); err != nil {
 			t.Fatal(err)
 		}
-		armed = true
+		arm(true)
 		db, err := h.Adopt("copy")
 		if err != nil {
 			t.Fatal(err)
@@ -70,7 +79,7 @@ func TestAdoptCrash(t *testing.T) {
 		if err := old.Close(); err != nil {
 			t.Fatal(err)
 		}
-		armed = false
+		arm(false)
 		if n := prefix(t, db); n != 10 {
 			t.Fatalf("the new database has %d batches", n)
 		}
