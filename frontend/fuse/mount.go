@@ -67,7 +67,7 @@ func ServerOptions(o MountOptions) *gofuse.MountOptions {
 	return &gofuse.MountOptions{
 		AllowOther:              !o.OnlyOwner,
 		Options:                 []string{"default_permissions"},
-		MaxBackground:           64,
+		MaxBackground:           background(o.MaxInflight),
 		MaxInflightRequestBytes: o.MaxInflight,
 		MaxWrite:                1 << 20,
 		FsName:                  "honeyant",
@@ -86,6 +86,11 @@ func ServerOptions(o MountOptions) *gofuse.MountOptions {
 		},
 	}
 }
+
+// background is how many read-ahead requests the kernel may have under way. go-fuse takes a
+// buffer of up to MaxWrite for the answer of each, which MaxInflightRequestBytes does not count, so
+// this is what bounds them: to twice maxInflight at worst, if all are as large as can be (rule 37).
+func background(maxInflight int) int { return min(64, max(12, maxInflight>>19)) }
 
 // slogWriter takes go-fuse's log lines.
 type slogWriter struct{ log *slog.Logger }
@@ -172,9 +177,7 @@ func (m *Mount) settle(o MountOptions) error {
 		return honeyant.E("fuse.Mount", honeyant.Internal, m.path, fmt.Errorf("mounted, but /proc/self/mountinfo does not show it"))
 	}
 	m.minor = e.minor
-	if err := m.server.WaitMount(); err != nil {
-		return honeyant.E("fuse.Mount", honeyant.Internal, m.path, err)
-	}
+	// Not server.WaitMount: it would open a file below the mount, which waits for the leader (F5).
 	bdi := fmt.Sprintf("/sys/class/bdi/%d:%d/read_ahead_kb", e.major, e.minor)
 	if err := os.WriteFile(bdi, []byte(strconv.Itoa(o.ReadAheadKB)), 0); err != nil {
 		// Only slower: 128 KiB reads. Containers often have /sys read-only.
@@ -209,26 +212,47 @@ func (m *Mount) Close() error {
 
 func (m *Mount) end() error {
 	defer m.fs.stop()
-	ctx, cancel := context.WithTimeout(context.Background(), m.fs.options.Deadline)
-	defer cancel()
 	select {
 	case <-m.done: // unmounted by others
 		return nil
 	default:
 	}
-	flushed := m.fs.volume.Sync(ctx)
-	err := umount(ctx, m.path, 0)
-	if err != nil { // busy, or no answer: programs lose their descriptors
-		_ = umount(ctx, m.path, unix.MNT_DETACH) // the abort below is what counts; a detached mount is the best case
-		if err := abort(m.minor); err != nil {
-			return honeyant.E("fuse.Close", honeyant.Unavailable, m.path, err)
-		}
+	flushed := m.flush()
+	ctx, cancel := context.WithTimeout(context.Background(), m.fs.options.Deadline)
+	defer cancel()
+	if err := m.detach(ctx); err != nil {
+		return honeyant.E("fuse.Close", honeyant.Unavailable, m.path, err)
 	}
 	m.fs.interruptAll()
 	if err := m.Wait(ctx); err != nil {
 		return honeyant.E("fuse.Close", honeyant.Unavailable, m.path, fmt.Errorf("requests are still under way after %v", m.fs.options.Deadline))
 	}
 	return flushed
+}
+
+// detach takes the mount off its path and ends the connection, whoever still uses it.
+func (m *Mount) detach(ctx context.Context) error {
+	e, mounted, err := topmost(m.path)
+	if err != nil {
+		return err
+	}
+	if !mounted || e.minor != m.minor { // taken off by others while files were open; what is there now is not ours
+		return abort(m.minor)
+	}
+	if umount(ctx, m.path, 0) == nil {
+		return nil
+	}
+	// Busy, or no answer. MNT_FORCE aborts the connection, so that this can not hang.
+	if umount(ctx, m.path, unix.MNT_FORCE|unix.MNT_DETACH) == nil && os.Geteuid() == 0 {
+		return nil
+	}
+	return abort(m.minor)
+}
+
+func (m *Mount) flush() error {
+	ctx, cancel := context.WithTimeout(context.Background(), m.fs.options.Deadline)
+	defer cancel()
+	return m.fs.volume.Sync(ctx)
 }
 
 // clearDead takes away mounts at path whose daemon is gone.
@@ -259,18 +283,26 @@ func clearDead(ctx context.Context, path string, log *slog.Logger) error {
 	return honeyant.E("fuse.Mount", honeyant.Exist, path, fmt.Errorf("too many dead mounts on top of each other"))
 }
 
-// answers asks the file system at path for anything.
+// aliveXattr is asked of the root to learn whether its daemon lives: the kernel passes the
+// question on without any other, and the daemon answers it without asking anybody.
+const aliveXattr = "security.honeyant.alive"
+
+// answers tells how the file system at path answers: nil if it does at all, ENOTCONN if its daemon
+// is dead, DeadlineExceeded if it hangs.
 func answers(ctx context.Context, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, answerDeadline)
 	defer cancel()
 	result := make(chan error, 1) // 1: the question may outlive the one who asked
 	go func() {
-		var st unix.Statfs_t
-		result <- unix.Statfs(path, &st)
+		_, err := unix.Lgetxattr(path, aliveXattr, nil)
+		result <- err
 	}()
 	select {
 	case err := <-result:
-		return err
+		if errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.ECONNABORTED) {
+			return unix.ENOTCONN
+		}
+		return nil
 	case <-ctx.Done():
 		return context.DeadlineExceeded
 	}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
 	"github.com/honeyant/honeyant"
@@ -93,13 +94,18 @@ func TestUnmountWhileFilesAreOpen(t *testing.T) {
 
 func TestUnmountOfAHungDaemon(t *testing.T) {
 	d := serve(t, 1)
+	fd, err := unix.Open(filepath.Join(d.paths[0], "f"), unix.O_CREAT|unix.O_RDWR, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
 	if err := d.cmd.Process.Signal(unix.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	hung := make(chan error, 1)
 	go func() {
 		var st unix.Stat_t
-		hung <- unix.Stat(filepath.Join(d.paths[0], "f"), &st)
+		hung <- unix.Fstat(fd, &st)
 	}()
 	ctx := t.Context()
 	within(t, 30*time.Second, "unmount", func() {
@@ -110,8 +116,12 @@ func TestUnmountOfAHungDaemon(t *testing.T) {
 	if mounted(t, d.paths[0]) {
 		t.Error("still mounted")
 	}
+	within(t, 10*time.Second, "the call that hung", func() {
+		if err := <-hung; err == nil {
+			t.Error("the call that hung succeeds")
+		}
+	})
 	_ = d.cmd.Process.Signal(unix.SIGCONT) // so that it can end
-	within(t, 10*time.Second, "the call that hung", func() { <-hung })
 }
 
 func TestMountRefuses(t *testing.T) {
@@ -143,6 +153,11 @@ func TestMountRefuses(t *testing.T) {
 
 func TestMountInThisProcess(t *testing.T) {
 	needFuse(t)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	t.Run("run", mountInThisProcess) // so that the volume is closed when goroutines are counted
+}
+
+func mountInThisProcess(t *testing.T) {
 	cluster := volumetest.NewCluster(t, 1, 1<<30)
 	fs := fuse.New(cluster.Open(t, nil), fuse.Options{})
 	dir := t.TempDir()
@@ -196,6 +211,25 @@ func TestMountInThisProcess(t *testing.T) {
 	}
 }
 
+// A daemon that starts while there is no quorum mounts all the same.
+func TestMountWithoutQuorum(t *testing.T) {
+	needFuse(t)
+	cluster := volumetest.NewCluster(t, 1, 1<<30)
+	fs := fuse.New(cluster.Open(t, nil), fuse.Options{Deadline: 5 * time.Second})
+	cluster.CutQuorum(true)
+	within(t, 15*time.Second, "mount and unmount", func() {
+		m, err := fuse.NewMount(t.Context(), fs, t.TempDir(), fuse.MountOptions{})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	cluster.CutQuorum(false)
+}
+
 func TestUnreachableCluster(t *testing.T) {
 	d := serve(t, 1)
 	p := filepath.Join(d.paths[0], "f")
@@ -203,6 +237,12 @@ func TestUnreachableCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.ask("cut")
+	within(t, 5*time.Second, "mounting over it", func() {
+		_, err := fuse.NewMount(t.Context(), fuse.New(nil, fuse.Options{}), d.paths[0], fuse.MountOptions{})
+		if honeyant.KindOf(err) != honeyant.Exist || strings.Contains(err.Error(), "not answer") {
+			t.Errorf("mounting over a live mount without a quorum: %v", err)
+		}
+	})
 	within(t, 10*time.Second, "stat", func() {
 		if _, err := os.Stat(p); !errors.Is(err, unix.EIO) {
 			t.Errorf("stat without a quorum: %v, want EIO", err)

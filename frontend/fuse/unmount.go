@@ -24,8 +24,8 @@ const umountDeadline = 5 * time.Second
 const connections = "/sys/fs/fuse/connections"
 
 // Unmount takes away what is mounted at path, whatever state its daemon is in: the normal
-// way if nothing is open below it, else lazily (open files keep working as long as the daemon
-// does), and if the kernel hangs in either, after aborting the connection. NotExist: nothing
+// way if nothing is open below it, else lazily (open files keep working), and if its daemon does
+// not answer or the kernel hangs, by aborting the connection, so that calls that hang return. NotExist: nothing
 // of Honeyant is mounted there.
 func Unmount(ctx context.Context, path string) error {
 	const op = "fuse.Unmount"
@@ -42,7 +42,14 @@ func Unmount(ctx context.Context, path string) error {
 	}
 	err = umount(ctx, path, 0)
 	if errors.Is(err, unix.EBUSY) {
-		err = umount(ctx, path, unix.MNT_DETACH)
+		err = answers(ctx, path)
+		if !errors.Is(err, context.DeadlineExceeded) {
+			err = umount(ctx, path, unix.MNT_DETACH)
+		}
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		// MNT_FORCE aborts the connection before anything else, so that this can not hang.
+		err = umount(ctx, path, unix.MNT_FORCE|unix.MNT_DETACH)
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		if err := abort(m.minor); err != nil {
