@@ -157,32 +157,58 @@ func (v *Volume) storeOnce(ctx context.Context, policy honeyant.Policy, id honey
 
 // room remembers for a short while how much the stores can take.
 type room struct {
-	mu    sync.Mutex
-	until time.Time
+	mu    sync.Mutex // guards all below
+	until time.Time  // bytes holds up to here
 	bytes int64
 	known bool
+	full  time.Time // since when there has been no room, zero: there is
 }
 
-const roomTTL = 500 * time.Millisecond
+const (
+	roomTTL  = 500 * time.Millisecond
+	roomPoll = 100 * time.Millisecond
+)
 
 // hasRoom tells whether n more bytes fit, as far as this node knows: a full cluster makes write(2)
-// itself fail.
-func (v *Volume) hasRoom(in *inode, n int) bool {
-	v.room.mu.Lock()
-	defer v.room.mu.Unlock()
-	if now := time.Now(); now.After(v.room.until) {
+// itself fail. It waits Options.SpaceWait before it says no for the first time: a map that has just
+// been made may not know all stores yet, and deleted bytes come back.
+func (v *Volume) hasRoom(ctx context.Context, in *inode, n int64) bool {
+	for {
+		full := v.fullSince(in, n)
+		if full.IsZero() {
+			return true
+		}
+		if time.Since(full) >= v.o.SpaceWait || pause(ctx, roomPoll) != nil {
+			return false
+		}
+	}
+}
+
+// fullSince is zero if n more bytes fit.
+func (v *Volume) fullSince(in *inode, n int64) time.Time {
+	r := &v.room
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	if now.After(r.until) {
 		m := v.o.Map()
 		in.mu.Lock()
 		policy := in.policy.policy
 		in.mu.Unlock()
-		v.room.until, v.room.known = now.Add(roomTTL), m != nil
+		r.until, r.known = now.Add(roomTTL), m != nil
 		if m != nil {
 			copies, _ := policy.Effective(members(m))
-			_, v.room.bytes = placement.Usable(m, copies)
+			_, r.bytes = placement.Usable(m, copies)
 		}
 	}
 	pending := v.stats.dirty.Load() + v.stats.flying.Load()
-	return !v.room.known || v.room.bytes >= pending+int64(n)
+	switch {
+	case !r.known || r.bytes >= pending+n:
+		r.full = time.Time{}
+	case r.full.IsZero():
+		r.full = now
+	}
+	return r.full
 }
 
 // took notes that bytes became part of what the stores hold, until the map tells the same.

@@ -32,7 +32,7 @@ func (f *File) WriteAt(ctx context.Context, p []byte, off int64, w WriteFlags) (
 		return 0, nil
 	}
 	in := f.in
-	if !f.v.hasRoom(in, len(p)) {
+	if !f.v.hasRoom(ctx, in, int64(len(p))) {
 		return 0, honeyant.E("volume.Write", honeyant.NoSpace, f.object(), nil)
 	}
 	if err := in.enter(ctx); err != nil {
@@ -192,8 +192,9 @@ func (in *inode) appendChunks(ctx context.Context, s *session, p []byte, killPri
 	v := in.v
 	var chunks []honeyant.ChunkRef
 	var extents []honeyant.Extent
+	sent := false
 	defer func() {
-		if unsure(err) {
+		if sent && unsure(err) {
 			return
 		}
 		for _, c := range chunks {
@@ -211,6 +212,7 @@ func (in *inode) appendChunks(ctx context.Context, s *session, p []byte, killPri
 		chunks = append(chunks, ref)
 		extents = append(extents, honeyant.Extent{Offset: uint64(n), Length: uint32(len(data)), Chunk: id})
 	}
+	sent = true
 	return in.appendOnce(ctx, s, chunks, extents, killPriv)
 }
 
