@@ -178,8 +178,7 @@ func TestMirror(t *testing.T) {
 		start := time.Now()
 		want = append(want, "solo")
 		if _, err := one.Propose([]byte("solo"))(); err != nil {
-			// the deadline of a proposal is as long as the patience with the mirror
-			c.t.Logf("the first one: %v", err)
+			c.t.Errorf("the one that waited for the mirror: %v", err)
 		}
 		if <-told {
 			c.t.Error("told in sync while cut off")

@@ -35,7 +35,7 @@ type Timings struct {
 	Election      time.Duration // of one round of votes; as Heartbeat
 	LeaderLease   time.Duration // a leader without a quorum for so long steps down; 500 ms
 	Commit        time.Duration // an idle leader tells its commit index so often; 20 ms
-	Propose       time.Duration // the longest a proposal may wait; 10 s
+	Propose       time.Duration // the longest a proposal may wait; 15 s, longer than MirrorSilence
 	Network       time.Duration // one raft call or dial; 3 s
 	Progress      time.Duration // a node reports its progress at least so often; 500 ms
 	MirrorSilence time.Duration // before a leader goes solo; 10 s
@@ -52,7 +52,7 @@ func (t Timings) withDefaults() Timings {
 	set(&t.Election, t.Heartbeat)
 	set(&t.LeaderLease, min(500*time.Millisecond, t.Heartbeat))
 	set(&t.Commit, 20*time.Millisecond)
-	set(&t.Propose, 10*time.Second)
+	set(&t.Propose, 15*time.Second)
 	set(&t.Network, 3*time.Second)
 	set(&t.Progress, 500*time.Millisecond)
 	set(&t.MirrorSilence, 10*time.Second)
