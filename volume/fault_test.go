@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -459,4 +460,33 @@ func TestPolicyRaisedDuringWrite(t *testing.T) {
 		t.Fatal("other bytes")
 	}
 	closeFile(t, f)
+}
+
+// Random I/O while stores refuse every fifth write and every tenth read: slower, never wrong.
+func TestRandomIOOverFailingStores(t *testing.T) {
+	seed := uint64(time.Now().UnixNano()) // outside: inside the clock starts at a fixed moment
+	synctest.Test(t, func(t *testing.T) {
+		t.Logf("seed %d", seed)
+		c := volumetest.NewCluster(t, 3, 1<<30)
+		small := func(o *volume.Options) { o.WriteMemory, o.ReadMemory = 256<<10, 256<<10 }
+		a, b := c.Open(t, small), c.Open(t, small)
+		var mu sync.Mutex // guards r
+		r := rand.New(rand.NewPCG(seed, 4))
+		oneIn := func(n int) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if r.IntN(n) == 0 {
+				return honeyant.E("test", honeyant.Unavailable, "", nil)
+			}
+			return nil
+		}
+		writes := func(context.Context, honeyant.ChunkID, int) error { return oneIn(5) }
+		reads := func(context.Context, honeyant.ChunkRef, int, uint32) error { return oneIn(10) }
+		c.Chunks.BeforeWrite.Store(&writes)
+		c.Chunks.BeforeRead.Store(&reads)
+		volumetest.RandomIO(t, volumetest.OverVolume(a), volumetest.OverVolume(b), seed, 800, 1<<20)
+		if n := a.Stats().LostWrites + b.Stats().LostWrites; n != 0 {
+			t.Errorf("%d lost writes", n)
+		}
+	})
 }

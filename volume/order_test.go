@@ -16,8 +16,8 @@ import (
 // V3: whatever order the uploads end in, what is committed at any moment is a prefix of what was
 // written, so no committed size covers bytes that are written but not committed.
 func TestCommitsKeepTheOrderOfWrites(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
 	synctest.Test(t, func(t *testing.T) {
-		seed := uint64(time.Now().UnixNano())
 		for round := range uint64(5) {
 			seed += round
 			t.Logf("seed %d", seed)

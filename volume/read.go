@@ -42,7 +42,6 @@ func (f *File) read(ctx context.Context, p []byte, off int64) (int, error) {
 	in := f.in
 	var pieces []piece
 	asked := false // the leader has just been asked: what is remembered is fresh enough
-	wait := time.Duration(0)
 	for refetched := 0; ; {
 		in.mu.Lock()
 		n, left, missing := in.plan(p, off, pieces[:0], asked)
@@ -57,7 +56,7 @@ func (f *File) read(ctx context.Context, p []byte, off int64) (int, error) {
 			continue
 		}
 		f.readAhead(off, n)
-		err := f.v.fill(ctx, pieces)
+		err := f.v.fillAll(ctx, pieces)
 		if err == nil {
 			return n, nil
 		}
@@ -66,8 +65,8 @@ func (f *File) read(ctx context.Context, p []byte, off int64) (int, error) {
 			if refetched++; refetched > maxRefetch {
 				return 0, honeyant.E("volume.Read", honeyant.Unavailable, in.object(), err)
 			}
-		case honeyant.Unavailable: // perhaps a node that restarts
-			if wait = min(2*wait+readPause, time.Second); pause(ctx, wait) != nil {
+		case honeyant.Unavailable: // perhaps a node that restarts; newer extents may know another one
+			if ctx.Err() != nil {
 				return 0, err
 			}
 		default:
@@ -152,35 +151,69 @@ func (in *inode) fetch(ctx context.Context, name string, off int64, limit uint32
 	return in.newest(r.Attr), nil
 }
 
-// fill reads all pieces, those that are not in the cache in parallel.
-func (v *Volume) fill(ctx context.Context, pieces []piece) error {
+// fillAll reads all pieces. Those that nobody could give are asked for a few times more before the
+// error is returned, always after a pause.
+func (v *Volume) fillAll(ctx context.Context, pieces []piece) error {
+	wait := readPause
+	for round := 0; ; round++ {
+		left, err := v.fill(ctx, pieces)
+		if err == nil {
+			return nil
+		}
+		if honeyant.KindOf(err) != honeyant.Unavailable || pause(ctx, wait) != nil || round == 3 {
+			return err
+		}
+		pieces, wait = left, 2*wait
+	}
+}
+
+// fill reads the pieces, those that are not in the cache in parallel, and returns those that
+// could not be read with the gravest error: a chunk that is gone is told before silence.
+func (v *Volume) fill(ctx context.Context, pieces []piece) (left []piece, err error) {
 	if len(pieces) == 0 {
-		return nil
+		return nil, nil
 	}
 	var cold []piece
 	for _, p := range pieces {
 		cold = v.fromCache(ctx, p, cold)
 	}
-	if len(cold) == 1 {
-		return v.readPiece(ctx, cold[0])
+	switch len(cold) {
+	case 0:
+		return nil, nil
+	case 1: // as most often
+		return cold, v.readPiece(ctx, cold[0])
 	}
-	var wg sync.WaitGroup
 	errs := make([]error, len(cold))
+	var wg sync.WaitGroup
+	slots := newTurn(maxPieces)
 	for i, p := range cold {
 		if i == len(cold)-1 {
-			errs[i] = v.readPiece(ctx, p)
+			errs[i] = v.readPiece(ctx, p) // the last one needs no goroutine
 			break
 		}
-		wg.Go(func() { errs[i] = v.readPiece(ctx, p) })
+		if errs[i] = slots.take(ctx); errs[i] != nil {
+			continue
+		}
+		wg.Go(func() {
+			defer slots.give()
+			errs[i] = v.readPiece(ctx, p)
+		})
 	}
 	wg.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return err
+	for i, e := range errs {
+		if e == nil {
+			continue
+		}
+		left = append(left, cold[i])
+		if err == nil || honeyant.KindOf(err) == honeyant.Unavailable {
+			err = e
 		}
 	}
-	return nil
+	return left, err
 }
+
+// maxPieces bounds the requests of one read that are under way.
+const maxPieces = 16
 
 func (v *Volume) readPiece(ctx context.Context, p piece) error {
 	return v.o.Chunks.Read(ctx, p.ref, p.dst, p.off)
