@@ -11,7 +11,8 @@
 //
 //	F1  No state per inode, forget does nothing: what the kernel remembers costs no memory here. [28]
 //	F2  Entries, attributes and pages are never kept by the kernel beyond the system call that
-//	    asked for them: timeouts 0, no KEEP_CACHE, no CACHE_DIR. [28]
+//	    asked for them: timeouts 0, no KEEP_CACHE, no CACHE_DIR. Here an answer is given again
+//	    only within one system call (recent.go). [28]
 //	F3  A panic, a lost leader or a hung store ends as an errno within the volume's deadline;
 //	    only lock waits (F_SETLKW, flock) last as long as the program wants.
 //	F4  The writeback cache is never asked for, and O_APPEND files bypass the page cache, so
@@ -21,6 +22,8 @@
 //	F6  Each Kind has one errno (errors.go).
 //
 // What the kernel does on its own and this package can not change: reads do not update atime;
-// sync(1) does not reach a FUSE file system (fsync and syncfs of volume data happen by
-// flush interval); flock locks of a closed file are given back asynchronously (RELEASE).
+// sync(2) and syncfs(2) do not reach a FUSE file system (what is written is committed by flush
+// interval, fsync and close); flock locks of a closed file are given back a moment after
+// close returns (RELEASE); O_APPEND set later by fcntl(F_SETFL) appends at the end as this
+// node knows it; a descriptor of a removed directory is ESTALE.
 package fuse

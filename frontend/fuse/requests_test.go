@@ -5,8 +5,10 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -179,6 +181,24 @@ func BenchmarkMount(b *testing.B) {
 						b.Fatal(err)
 					}
 				}
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "op/s")
+			})
+			b.Run("create4K-8threads", func(b *testing.B) {
+				var next atomic.Int64
+				b.SetParallelism(max(1, 8/runtime.GOMAXPROCS(0)))
+				b.RunParallel(func(pb *testing.PB) {
+					own := filepath.Join(dir, fmt.Sprintf("t%d-%d", b.N, next.Add(1)))
+					if err := os.Mkdir(own, 0o755); err != nil {
+						b.Error(err)
+						return
+					}
+					for i := 0; pb.Next(); i++ {
+						if err := os.WriteFile(fmt.Sprintf("%s/%d", own, i), data, 0o644); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
 				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "op/s")
 			})
 			b.Run("stat", func(b *testing.B) {
