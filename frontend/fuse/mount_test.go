@@ -92,6 +92,23 @@ func TestUnmountWhileFilesAreOpen(t *testing.T) {
 	}
 }
 
+// stopped waits until every thread of a process stands still.
+func stopped(t *testing.T, pid int) {
+	for running := true; running; {
+		running = false
+		tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		if err != nil || len(tasks) == 0 {
+			t.Errorf("threads of %d: %v", pid, err)
+			return
+		}
+		for _, task := range tasks {
+			raw, err := os.ReadFile(task)
+			_, state, _ := strings.Cut(string(raw), ") ")
+			running = running || err == nil && !strings.HasPrefix(state, "T")
+		}
+	}
+}
+
 func TestUnmountOfAHungDaemon(t *testing.T) {
 	d := serve(t, 1)
 	fd, err := unix.Open(filepath.Join(d.paths[0], "f"), unix.O_CREAT|unix.O_RDWR, 0o644)
@@ -102,6 +119,7 @@ func TestUnmountOfAHungDaemon(t *testing.T) {
 	if err := d.cmd.Process.Signal(unix.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	within(t, 10*time.Second, "stopping the daemon", func() { stopped(t, d.cmd.Process.Pid) })
 	hung := make(chan error, 1)
 	go func() {
 		var st unix.Stat_t
