@@ -1,0 +1,426 @@
+package namespaces_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/honeyant/honeyant/admin"
+	"github.com/honeyant/honeyant/config"
+)
+
+// plan says what colony a test wants. Zero means the default.
+type plan struct {
+	machines int                    // with a store; default 3
+	mounts   int                    // further machines that only mount
+	diskMiB  int                    // of each image; default 768
+	settings func(*config.Config)   // changes every machine's honeyant.toml
+	disk     func(m *machine) error // mounts m.disk; default: a loop device on an image
+	later    int                    // this many of the machines are not started, nor have they joined
+}
+
+// machine is one machine of a colony: a network namespace, a disk, a daemon, a mount.
+type machine struct {
+	c       *colony
+	index   int
+	name    string
+	store   bool
+	disk    string // where its disk is mounted
+	image   string // what the disk is made of
+	dir     string // the node's directory on it
+	mount   string
+	process *exec.Cmd // nil while the daemon is not running
+	exited  chan struct{}
+	enter   []string // put before the daemon's command line
+}
+
+// colony is the machines of one test.
+type colony struct {
+	t        *testing.T
+	net      network
+	dir      string
+	program  string
+	plan     plan
+	machines []*machine
+}
+
+// newColony starts the machines of p with everything mounted, and takes it all away at the
+// end of the test.
+func newColony(t *testing.T, p plan) *colony {
+	t.Helper()
+	if why := missing(); why != "" {
+		t.Skip(why)
+	}
+	if p.machines == 0 {
+		p.machines = 3
+	}
+	if p.diskMiB == 0 {
+		p.diskMiB = 768
+	}
+	c := &colony{t: t, plan: p, program: os.Getenv(binEnv), dir: filepath.Join(os.Getenv(rootEnv), t.Name())}
+	c.net = network{prefix: fmt.Sprintf("%s-%d", prefix(), time.Now().UnixNano()%100000)}
+	c.must(os.MkdirAll(c.dir, 0o755))
+	t.Cleanup(c.end)
+	c.must(c.net.open(p.machines + p.mounts))
+	for i := range p.machines + p.mounts {
+		c.machines = append(c.machines, c.newMachine(i))
+	}
+	first := c.machines[0]
+	var reply struct {
+		Join admin.Join `json:"join"`
+	}
+	first.json(&reply, append([]string{"init"}, first.place()...)...)
+	first.settle()
+	first.start()
+	for _, m := range c.machines[1 : len(c.machines)-p.later] {
+		m.join(reply.Join)
+	}
+	for _, m := range c.machines[:len(c.machines)-p.later] {
+		m.ok("mount", m.mount)
+	}
+	if p.machines-p.later >= 3 {
+		c.until(30*time.Second, "three voters", func() bool { return c.voters(first) >= 3 })
+	}
+	return c
+}
+
+func (c *colony) newMachine(i int) *machine {
+	name := fmt.Sprintf("n%d", i+1)
+	m := &machine{c: c, index: i, name: name, store: i < c.plan.machines,
+		disk: filepath.Join(c.dir, name+"-disk"), image: filepath.Join(c.dir, name+".img"), mount: filepath.Join(c.dir, name)}
+	m.dir = filepath.Join(m.disk, "honeyant")
+	c.must(os.MkdirAll(m.disk, 0o755))
+	c.must(os.MkdirAll(m.mount, 0o755))
+	open := c.plan.disk
+	if open == nil {
+		open = (*machine).loop
+	}
+	c.must(open(m))
+	return m
+}
+
+// format makes the image an empty ext4.
+func (m *machine) format() error {
+	f, err := os.Create(m.image)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Truncate(int64(m.c.plan.diskMiB)<<20), f.Close()); err != nil {
+		return err
+	}
+	return command("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1", m.image)
+}
+
+// loop mounts the image at the machine's disk.
+func (m *machine) loop() error {
+	if err := m.format(); err != nil {
+		return err
+	}
+	return attach(m.image, m.disk)
+}
+
+// attach mounts an image or the file of a block device of ours.
+func attach(image, at string) error {
+	out, err := exec.Command("losetup", "-f", "--show", "--direct-io=on", image).Output()
+	if err != nil {
+		return fmt.Errorf("losetup %s: %w", image, err)
+	}
+	return command("mount", "-o", "noatime,noinit_itable", strings.TrimSpace(string(out)), at)
+}
+
+func (m *machine) place() []string {
+	listen := address(m.index) + ":7268"
+	args := []string{"--name", m.name, "--listen", listen, "--advertise", listen, "--memory", "96MiB"}
+	if !m.store {
+		return append(args, "--capacity", "0")
+	}
+	return args
+}
+
+// join makes the machine a member and starts it.
+func (m *machine) join(j admin.Join) {
+	m.c.t.Helper()
+	m.ok(append([]string{"join", j.Address, "--token", j.Token}, m.place()...)...)
+	m.settle()
+	m.start()
+}
+
+// settle changes the configuration as the plan says.
+func (m *machine) settle() {
+	if m.c.plan.settings == nil {
+		return
+	}
+	cfg, err := config.Load(m.dir)
+	m.c.must(err)
+	m.c.plan.settings(cfg)
+	m.c.must(config.Write(m.dir, cfg))
+}
+
+// start runs the daemon and waits until it answers.
+func (m *machine) start() {
+	m.c.t.Helper()
+	m.launch()
+	m.c.until(40*time.Second, m.name+" to answer", func() bool {
+		select {
+		case <-m.exited:
+			m.c.t.Fatalf("the daemon of %s ended at its start", m.name)
+		default:
+		}
+		_, err := m.status()
+		return err == nil
+	})
+}
+
+// launch runs the daemon.
+func (m *machine) launch() {
+	c := m.c
+	log, err := os.OpenFile(filepath.Join(c.dir, m.name+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	c.must(err)
+	defer log.Close()
+	line := append(append([]string{"nsenter", "--net=/run/netns/" + c.net.namespace(m.index), "--"}, m.enter...), c.program, "serve", "--dir", m.dir)
+	cmd := exec.Command(line[0], line[1:]...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	c.must(cmd.Start())
+	c.must(note(filepath.Join(c.dir, "pids"), cmd.Process.Pid))
+	exited := make(chan struct{})
+	m.process, m.exited = cmd, exited
+	go func() {
+		cmd.Wait()
+		close(exited)
+	}()
+}
+
+// note writes down a process for the sweep.
+func note(path string, pid int) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(f, pid)
+	return errors.Join(err, f.Close())
+}
+
+// kill is kill -9.
+func (m *machine) kill() {
+	m.process.Process.Signal(syscall.SIGKILL)
+	<-m.exited
+}
+
+// stop is SIGTERM; a daemon that takes longer than 20 s is an error.
+func (m *machine) stop() {
+	m.c.t.Helper()
+	m.process.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-m.exited:
+	case <-time.After(20 * time.Second):
+		m.c.t.Errorf("the daemon of %s did not stop within 20 s", m.name)
+		m.kill()
+	}
+}
+
+func (m *machine) running() bool {
+	if m.process == nil {
+		return false
+	}
+	select {
+	case <-m.exited:
+		return false
+	default:
+		return true
+	}
+}
+
+// end takes the colony away and says what its daemons said if the test failed.
+func (c *colony) end() {
+	for _, m := range c.machines {
+		if m.running() {
+			m.process.Process.Signal(syscall.SIGTERM)
+		}
+	}
+	for _, m := range c.machines {
+		if m.process != nil {
+			select {
+			case <-m.exited:
+			case <-time.After(10 * time.Second):
+				c.t.Errorf("the daemon of %s did not end at SIGTERM", m.name)
+				m.kill()
+			}
+		}
+	}
+	if c.t.Failed() {
+		for _, m := range c.machines {
+			c.t.Logf("log of %s:\n%s", m.name, tail(filepath.Join(c.dir, m.name+".log"), 40))
+		}
+	}
+	keep := os.Getenv("HONEYANT_NS_KEEP")
+	if out, err := exec.Command("sh", "-c", sweep, "sweep", c.dir, c.net.prefix, keep).CombinedOutput(); err != nil {
+		c.t.Logf("taking the colony away: %v: %s", err, out)
+	}
+}
+
+func tail(path string, lines int) string {
+	raw, _ := os.ReadFile(path)
+	all := strings.Split(strings.TrimRight(string(raw), "\n"), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// callLimit is how long a command may take at all.
+const callLimit = 60 * time.Second
+
+// result of a command.
+type result struct {
+	out, errs string
+	code      int
+	took      time.Duration
+}
+
+// call runs the program like a person at a shell of that machine.
+func (m *machine) call(limit time.Duration, args ...string) (result, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	line := append([]string{"--net=/run/netns/" + m.c.net.namespace(m.index), "--", m.c.program}, args...)
+	cmd := exec.CommandContext(ctx, "nsenter", append(line, "--dir", m.dir)...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	began := time.Now()
+	err := cmd.Run()
+	r := result{out: out.String(), errs: errs.String(), code: cmd.ProcessState.ExitCode(), took: time.Since(began)}
+	if ctx.Err() != nil {
+		return r, fmt.Errorf("honeyant %s on %s hung for %s", args[0], m.name, limit)
+	}
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		err = nil
+	}
+	return r, err
+}
+
+// ok runs a command that must succeed.
+func (m *machine) ok(args ...string) result {
+	m.c.t.Helper()
+	r, err := m.call(callLimit, args...)
+	if err != nil || r.code != 0 {
+		m.c.t.Fatalf("honeyant %s on %s: exit %d, %v: %s%s", strings.Join(args, " "), m.name, r.code, err, r.out, r.errs)
+	}
+	return r
+}
+
+// json runs a command that must print JSON, whatever its exit code.
+func (m *machine) json(to any, args ...string) result {
+	m.c.t.Helper()
+	r, err := m.call(callLimit, append(args, "--json")...)
+	if err == nil {
+		err = json.Unmarshal([]byte(r.out), to)
+	}
+	if err != nil {
+		m.c.t.Fatalf("honeyant %s on %s: exit %d, %v: %s%s", strings.Join(args, " "), m.name, r.code, err, r.out, r.errs)
+	}
+	return r
+}
+
+// status asks the daemon of m.
+func (m *machine) status() (admin.Status, error) {
+	var s admin.Status
+	r, err := m.call(10*time.Second, "status", "--json")
+	if err == nil {
+		err = json.Unmarshal([]byte(r.out), &s)
+	}
+	return s, err
+}
+
+// voters counts the voters that are up.
+func (c *colony) voters(ask *machine) (count int) {
+	s, _ := ask.status()
+	for _, n := range s.Nodes {
+		if n.Voter && n.State == "up" {
+			count++
+		}
+	}
+	return count
+}
+
+// leader is the machine that leads, as ask sees it.
+func (c *colony) leader(ask *machine) *machine {
+	c.t.Helper()
+	var found *machine
+	c.until(20*time.Second, "a leader", func() bool {
+		s, err := ask.status()
+		if err != nil {
+			return false
+		}
+		for _, n := range s.Nodes {
+			for _, m := range c.machines {
+				if n.Leader && n.Name == m.name {
+					found = m
+				}
+			}
+		}
+		return found != nil
+	})
+	return found
+}
+
+// other is the first running machine with a store that is none of these.
+func (c *colony) other(than ...*machine) *machine {
+	for _, m := range c.machines {
+		out := !m.running() || !m.store
+		for _, o := range than {
+			out = out || o == m
+		}
+		if !out {
+			return m
+		}
+	}
+	c.t.Fatal("no other machine runs")
+	return nil
+}
+
+// until asks ready again and again, or fails the test.
+func (c *colony) until(limit time.Duration, what string, ready func() bool) time.Duration {
+	c.t.Helper()
+	began := time.Now()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for !ready() {
+		if time.Since(began) > limit {
+			c.t.Fatalf("waited %s in vain for %s", limit, what)
+		}
+		<-tick.C
+	}
+	return time.Since(began)
+}
+
+// healthy waits until status says that nothing is at risk.
+func (c *colony) healthy(ask *machine, limit time.Duration) time.Duration {
+	c.t.Helper()
+	var last admin.Status
+	defer func() {
+		if c.t.Failed() {
+			c.t.Logf("last status: %s %q %+v", last.Health, last.Summary, last.Chunks)
+		}
+	}()
+	return c.until(limit, "health ok", func() bool {
+		s, err := ask.status()
+		if err == nil {
+			last = s
+		}
+		return err == nil && s.Health == "ok" && s.Chunks.UnderReplicated == 0 && s.Heal.Pending == 0
+	})
+}
+
+func (c *colony) must(err error) {
+	c.t.Helper()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
