@@ -1,0 +1,248 @@
+package clustertest_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/admin"
+	"github.com/honeyant/honeyant/clustertest"
+)
+
+// writer is a program that makes, overwrites, links, renames and removes files in a directory of its
+// own and remembers what it was told.
+type writer struct {
+	t       testing.TB
+	c       *clustertest.Cluster
+	files   clustertest.Files
+	dir     string
+	rng     *rand.Rand
+	largest int // bytes
+	life    int // of the node
+
+	mu      sync.Mutex // guards all below
+	present map[string][]byte
+	unknown map[string]doubt // names an operation was under way on when its node died
+	ops     int
+	stall   time.Duration // the longest that an operation took
+	stalled string
+	number  int
+}
+
+// doubt is what may be found under a name after an operation without an answer.
+type doubt struct {
+	before, after []byte // nil: nothing
+	writing       bool   // any part of after may be there
+}
+
+func newWriter(c *clustertest.Cluster, id honeyant.NodeID, dir string, largest int) *writer {
+	w := &writer{t: c.TB, c: c, files: clustertest.Files{Host: c.Host(id)}, rng: rand.New(rand.NewPCG(c.Seed, uint64(id))),
+		largest: largest, present: map[string][]byte{}, unknown: map[string]doubt{}}
+	w.dir, w.life = dir, w.files.Host.Lives()
+	if err := w.files.Mkdir(context.Background(), w.dir); err != nil {
+		c.TB.Fatal(err)
+	}
+	return w
+}
+
+// run works until stop is closed or its node dies. While the node lives each operation must
+// succeed: whatever happens to others is only slow.
+func (w *writer) run(stop <-chan struct{}) {
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		if !w.step() {
+			return
+		}
+		clustertest.Sleep(time.Duration(w.rng.IntN(40)) * time.Millisecond)
+	}
+}
+
+func (w *writer) content() []byte {
+	n := w.rng.IntN(6000)
+	if w.rng.IntN(4) == 0 {
+		n = w.rng.IntN(w.largest)
+	}
+	b := make([]byte, n+1)
+	seed := w.rng.Uint64()
+	for i := 0; i < len(b); i += 8 {
+		seed = seed*6364136223846793005 + 1442695040888963407
+		for j := range min(8, len(b)-i) {
+			b[i+j] = byte(seed >> (8 * j))
+		}
+	}
+	return b
+}
+
+func (w *writer) fresh() string {
+	w.number++
+	return fmt.Sprintf("%s/%05d", w.dir, w.number)
+}
+
+func (w *writer) some() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.present) == 0 {
+		return ""
+	}
+	names := make([]string, 0, len(w.present))
+	for name := range w.present {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names[w.rng.IntN(len(names))]
+}
+
+// step does one operation; it says no when the node is dead.
+func (w *writer) step() bool {
+	ctx := context.Background()
+	name, kind := w.some(), w.rng.IntN(10)
+	if name == "" {
+		kind = 0
+	}
+	switch kind {
+	default:
+		name, data := w.fresh(), w.content()
+		return w.try("create", func() error { return w.files.Create(ctx, name, data) }, map[string]doubt{name: {nil, data, true}})
+	case 5, 6:
+		data := w.content()
+		return w.try("put", func() error { return w.files.Put(ctx, name, data) }, map[string]doubt{name: {w.present[name], data, true}})
+	case 7:
+		to := w.fresh()
+		data := w.present[name]
+		return w.try("rename", func() error { return w.files.Rename(ctx, name, to, false) }, map[string]doubt{name: {data, nil, false}, to: {nil, data, false}})
+	case 8:
+		return w.try("remove", func() error { return w.files.Remove(ctx, name) }, map[string]doubt{name: {w.present[name], nil, false}})
+	case 9:
+		to := w.some()
+		data := w.present[name]
+		if to == name {
+			return true
+		}
+		return w.try("rename over", func() error { return w.files.Rename(ctx, name, to, true) }, map[string]doubt{name: {data, nil, false}, to: {w.present[to], data, false}})
+	}
+}
+
+func (w *writer) try(what string, do func() error, effect map[string]doubt) bool {
+	began := time.Now()
+	err := do()
+	took := time.Since(began)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if took > w.stall {
+		w.stall, w.stalled = took, what
+	}
+	for name, d := range effect {
+		switch {
+		case err != nil:
+			delete(w.present, name)
+			w.unknown[name] = d
+		case d.after == nil:
+			delete(w.present, name)
+		default:
+			w.present[name] = d.after
+		}
+	}
+	if err == nil {
+		w.ops++
+		return true
+	}
+	if w.files.Host.Node() == nil || w.files.Host.Lives() != w.life {
+		return false
+	}
+	w.t.Errorf("%s on %v after %v: %v", what, w.files.Host.ID, took, err)
+	return false
+}
+
+// verify compares what is there, seen from another node, with what was acknowledged.
+func (w *writer) verify(from honeyant.NodeID) {
+	w.t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ctx := context.Background()
+	f := clustertest.Files{Host: w.c.Host(from)}
+	names, err := f.List(ctx, w.dir)
+	if err != nil {
+		w.t.Fatalf("list %s on %v: %v", w.dir, from, err)
+	}
+	there := map[string]bool{}
+	for _, name := range names {
+		name = w.dir + "/" + name
+		if there[name] {
+			w.t.Errorf("%s is listed twice", name)
+		}
+		there[name] = true
+		_, known := w.present[name]
+		d, doubtful := w.unknown[name]
+		if !known && !doubtful {
+			w.t.Errorf("%s is there and should not be", name)
+		}
+		if !doubtful {
+			continue
+		}
+		got, err := f.Get(ctx, name)
+		ok := d.before != nil && bytes.Equal(got, d.before) || d.after != nil && bytes.Equal(got, d.after) || d.writing && bytes.HasPrefix(d.after, got)
+		if err != nil || !ok {
+			w.t.Errorf("%s: %d bytes that are neither the old %d nor the new %d: %v", name, len(got), len(d.before), len(d.after), err)
+		}
+	}
+	for name, d := range w.unknown {
+		if !there[name] && d.before != nil && d.after != nil {
+			w.t.Errorf("%s is gone", name)
+		}
+	}
+	for name, want := range w.present {
+		if got, err := f.Get(ctx, name); err != nil || !bytes.Equal(got, want) {
+			w.t.Errorf("%s was acknowledged with %d bytes, there are %d: %v", name, len(want), len(got), err)
+		}
+	}
+	w.t.Logf("%s: %d operations, %d files, %d in doubt, longest %v (%s)", w.dir, w.ops, len(w.present), len(w.unknown), w.stall.Round(time.Millisecond), w.stalled)
+}
+
+// work runs writers while disturb runs, then verifies them from all running nodes in turn.
+func work(c *clustertest.Cluster, writers []*writer, disturb func()) {
+	c.TB.Helper()
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for _, w := range writers {
+		wg.Go(func() { w.run(stop) })
+	}
+	disturb()
+	close(stop)
+	wg.Wait()
+}
+
+func verify(c *clustertest.Cluster, writers []*writer) {
+	c.TB.Helper()
+	var from []honeyant.NodeID
+	for _, h := range c.Hosts() {
+		if h.Node() != nil {
+			from = append(from, h.ID)
+		}
+	}
+	for i, w := range writers {
+		w.verify(from[i%len(from)])
+	}
+	fsck(c)
+}
+
+// fsck checks the metadata in themselves and against what the stores hold.
+func fsck(c *clustertest.Cluster) {
+	c.TB.Helper()
+	var r admin.FsckReport
+	if err := c.Leader().Command("fsck", nil, &r); err != nil {
+		c.TB.Fatalf("fsck: %v", err)
+	}
+	if !r.OK {
+		c.TB.Errorf("fsck: %+v", r)
+	}
+}
