@@ -32,5 +32,6 @@
 //	    takes it back after the last release and never while another open is on its way. [22]
 //
 // Locks are taken in this order: inode.write (a writer's turn; held across I/O), inode.mu, then
-// one of Volume.mu, pool.mu, readCache.mu. The latter four are never held across I/O.
+// one of Volume.mu, room.mu, session.mu, link.mu, pool.mu, readCache.mu; only readCache.mu is held
+// while another one of these, its pool.mu, is taken. None but inode.write is held across I/O.
 package volume

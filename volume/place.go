@@ -186,15 +186,15 @@ func (v *Volume) hasRoom(ctx context.Context, in *inode, n int64) bool {
 
 // fullSince is zero if n more bytes fit.
 func (v *Volume) fullSince(in *inode, n int64) time.Time {
+	in.mu.Lock() // before room.mu: a commit takes them in this order
+	policy := in.policy.policy
+	in.mu.Unlock()
 	r := &v.room
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
 	if now.After(r.until) {
 		m := v.o.Map()
-		in.mu.Lock()
-		policy := in.policy.policy
-		in.mu.Unlock()
 		r.until, r.known = now.Add(roomTTL), m != nil
 		if m != nil {
 			copies, _ := policy.Effective(members(m))
