@@ -23,7 +23,7 @@ import (
 // Options of a Cluster. Zero values mean the defaults.
 type Options struct {
 	Nodes    int                  // 3
-	Capacity int64                // bytes of each node's store; 256 MiB
+	Capacity int64                // bytes of each node's store; 2 GiB
 	Tune     func(*config.Config) // changes the configuration of each node before it is founded or joins
 }
 
@@ -61,7 +61,7 @@ func Run(t *testing.T, o Options, test func(c *Cluster)) {
 			c.o.Nodes = 3
 		}
 		if c.o.Capacity == 0 {
-			c.o.Capacity = 256 << 20
+			c.o.Capacity = 2 << 30
 		}
 		t.Cleanup(c.end)
 		c.found()

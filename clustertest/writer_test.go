@@ -24,7 +24,9 @@ type writer struct {
 	dir     string
 	rng     *rand.Rand
 	largest int // bytes
+	pause   int // ms at most, between two operations
 	life    int // of the node
+	cut     bool // its node can not reach all others: operations may fail, with an errno in time
 
 	mu      sync.Mutex // guards all below
 	present map[string][]byte
@@ -43,7 +45,7 @@ type doubt struct {
 
 func newWriter(c *clustertest.Cluster, id honeyant.NodeID, dir string, largest int) *writer {
 	w := &writer{t: c.TB, c: c, files: clustertest.Files{Host: c.Host(id)}, rng: rand.New(rand.NewPCG(c.Seed, uint64(id))),
-		largest: largest, present: map[string][]byte{}, unknown: map[string]doubt{}}
+		largest: largest, pause: 100, present: map[string][]byte{}, unknown: map[string]doubt{}}
 	w.dir, w.life = dir, w.files.Host.Lives()
 	if err := w.files.Mkdir(context.Background(), w.dir); err != nil {
 		c.TB.Fatal(err)
@@ -63,7 +65,7 @@ func (w *writer) run(stop <-chan struct{}) {
 		if !w.step() {
 			return
 		}
-		clustertest.Sleep(time.Duration(w.rng.IntN(40)) * time.Millisecond)
+		clustertest.Sleep(time.Duration(w.rng.IntN(w.pause)) * time.Millisecond)
 	}
 }
 
@@ -156,12 +158,18 @@ func (w *writer) try(what string, do func() error, effect map[string]doubt) bool
 		w.ops++
 		return true
 	}
+	if w.cut && took < maxWait {
+		return true
+	}
 	if w.files.Host.Node() == nil || w.files.Host.Lives() != w.life {
 		return false
 	}
 	w.t.Errorf("%s on %v after %v: %v", what, w.files.Host.ID, took, err)
 	return false
 }
+
+// maxWait is the longest that a call may take whatever happens: its deadline and what it takes to give up.
+const maxWait = 40 * time.Second
 
 // verify compares what is there, seen from another node, with what was acknowledged.
 func (w *writer) verify(from honeyant.NodeID) {
@@ -206,6 +214,24 @@ func (w *writer) verify(from honeyant.NodeID) {
 		}
 	}
 	w.t.Logf("%s: %d operations, %d files, %d in doubt, longest %v (%s)", w.dir, w.ops, len(w.present), len(w.unknown), w.stall.Round(time.Millisecond), w.stalled)
+}
+
+// writersOn makes a writer on each node.
+func writersOn(c *clustertest.Cluster, name string, largest int) (list []*writer) {
+	c.TB.Helper()
+	for _, h := range c.Hosts() {
+		list = append(list, newWriter(c, h.ID, fmt.Sprintf("%s-%v", name, h.ID), largest))
+	}
+	return list
+}
+
+// noLonger checks that no operation on a node that was neither dead nor cut off took longer.
+func noLonger(writers []*writer, most time.Duration) {
+	for _, w := range writers {
+		if w.stall > most && !w.cut && w.files.Host.Lives() == w.life {
+			w.t.Errorf("%s on %v took %v", w.stalled, w.files.Host.ID, w.stall)
+		}
+	}
 }
 
 // work runs writers while disturb runs, then verifies them from all running nodes in turn.
