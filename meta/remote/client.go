@@ -50,14 +50,16 @@ func (o Options) withDefaults() Options {
 // client finds the leader and asks it, again and again. Safe for concurrent use.
 type client struct {
 	o    Options
-	mu   sync.Mutex      // guards below
-	last honeyant.NodeID // answered as the leader, or was named by one that does not lead
-	turn int             // next candidate
+	mu   sync.Mutex                    // guards below
+	last honeyant.NodeID               // answered as the leader, or was named by one that does not lead
+	turn int                           // next candidate
+	mute map[honeyant.NodeID]time.Time // nodes that did not answer for long, and when that was
 }
 
 const (
 	firstPause = 10 * time.Millisecond
 	maxPause   = 250 * time.Millisecond
+	muteAfter  = 500 * time.Millisecond // a call that failed after so long met silence, not a refusal
 )
 
 // A question is one call to whatever node leads: directly, or encoded.
@@ -135,9 +137,10 @@ func (c *client) attempt(ctx context.Context, q *question) error {
 	if !ok {
 		return honeyant.E("remote.Do", honeyant.Unavailable, "", errors.New("no node is known that could lead"))
 	}
+	began := time.Now()
 	raw, err := c.o.Caller.Call(ctx, node, q.method, q.encode())
 	if err != nil {
-		c.forget(node)
+		c.forget(node, time.Since(began))
 		if errors.Is(err, honeyant.Invalid) || errors.Is(err, honeyant.Corrupt) {
 			return err // it can not be sent
 		}
@@ -168,17 +171,18 @@ func unavailable(err error) error {
 	return honeyant.E("remote.Do", honeyant.Unavailable, "", err)
 }
 
-// pick chooses whom to ask.
+// pick chooses whom to ask. A node that has just been silent is not asked while there is another:
+// others name it as the leader until they have noticed, too.
 func (c *client) pick() (honeyant.NodeID, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.last != 0 {
+	if c.last != 0 && !c.muted(c.last) {
 		return c.last, true
 	}
 	turn := c.turn
 	c.turn++
 	if turn%2 == 0 && c.o.Leader != nil { // every other time: the hint may be wrong for long
-		if id, ok := c.o.Leader(); ok && id != 0 {
+		if id, ok := c.o.Leader(); ok && id != 0 && !c.muted(id) {
 			return id, true
 		}
 	}
@@ -187,9 +191,21 @@ func (c *client) pick() (honeyant.NodeID, bool) {
 		all = c.o.Candidates()
 	}
 	if len(all) == 0 {
-		return 0, false
+		return c.last, c.last != 0
 	}
-	return all[(turn/2)%len(all)], true
+	at := turn / 2 % len(all)
+	for i := range all {
+		if id := all[(at+i)%len(all)]; !c.muted(id) {
+			return id, true
+		}
+	}
+	return all[at], true
+}
+
+// muted tells whether a node was silent a short while ago; c.mu is held.
+func (c *client) muted(id honeyant.NodeID) bool {
+	since, ok := c.mute[id]
+	return ok && time.Since(since) < c.o.Attempt
 }
 
 // follow takes a hint from node, which does not lead itself.
@@ -199,15 +215,24 @@ func (c *client) follow(node, leader honeyant.NodeID) {
 	if leader == node {
 		leader = 0
 	}
+	if node == 0 {
+		delete(c.mute, leader) // it has answered
+	}
 	c.last = leader
 }
 
-// forget drops what was known if it was node.
-func (c *client) forget(node honeyant.NodeID) {
+// forget drops what was known if it was node, which has not answered for so long.
+func (c *client) forget(node honeyant.NodeID, silence time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.last == node {
 		c.last = 0
+	}
+	if silence >= muteAfter {
+		if c.mute == nil {
+			c.mute = map[honeyant.NodeID]time.Time{}
+		}
+		c.mute[node] = time.Now()
 	}
 }
 

@@ -1,0 +1,40 @@
+package remote_test
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/rpc"
+)
+
+// TestSilentLeaderIsAskedOnce: while the others still name a leader that has fallen silent, it is not asked
+// again and again, which would cost a silence each time.
+func TestSilentLeaderIsAskedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newColony(t)
+		c.lead(0)
+		c.found()
+		s := c.open(c.options())
+		must(t, s, create("before"))
+		c.setCut(func(node honeyant.NodeID, _ rpc.Method, after bool) error {
+			if node != 1 || after {
+				return nil
+			}
+			time.Sleep(2 * time.Second)
+			return honeyant.E("test", honeyant.Unavailable, node.String(), errors.New("silence"))
+		})
+		go func() {
+			time.Sleep(2500 * time.Millisecond)
+			c.stop(0)
+			c.lead(1)
+		}()
+		began := time.Now()
+		must(t, s, create("after"))
+		if took := time.Since(began); took > 3*time.Second {
+			t.Errorf("a leader that is there after 2.5 s was found after %s", took)
+		}
+	})
+}
