@@ -17,6 +17,7 @@ import (
 	"github.com/honeyant/honeyant/admin"
 	"github.com/honeyant/honeyant/config"
 	"github.com/honeyant/honeyant/frontend/fuse"
+	"github.com/honeyant/honeyant/meta"
 	"github.com/honeyant/honeyant/meta/remote"
 	"github.com/honeyant/honeyant/volume"
 )
@@ -69,6 +70,9 @@ func (m *mounts) useLocked(ctx context.Context) (*volume.Volume, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := m.endEarlier(ctx, session.ID()); err != nil {
+		return nil, errors.Join(err, session.Close(ctx))
+	}
 	v, err = volume.New(volume.Options{
 		Meta: session, Chunks: m.n.chunks, Map: m.n.agent.Map, Node: m.n.identity.Self(),
 		WriteMemory: m.n.pools.Write, ReadMemory: m.n.pools.ReadAhead,
@@ -86,6 +90,25 @@ func (m *mounts) useLocked(ctx context.Context) (*volume.Volume, error) {
 
 func (m *mounts) newSession(ctx context.Context) (*remote.Session, error) {
 	return remote.Open(ctx, m.n.sessionOptions("mounts of "+m.n.cfg.Name))
+}
+
+// endEarlier closes the sessions that earlier daemons of this node left behind when they were
+// killed: one daemon at a time has the node's directory, so they are gone. What they had open or
+// locked is free at once instead of after the leader's patience with silence.
+func (m *mounts) endEarlier(ctx context.Context, own honeyant.SessionID) error {
+	list, err := meta.Do(ctx, m.n.doer, &meta.ListSessions{})
+	if err != nil {
+		return err
+	}
+	for _, s := range list.Sessions {
+		if s.Node != m.n.identity.Self() || s.ID >= own || s.Dead {
+			continue
+		}
+		if _, err := meta.Do(ctx, m.n.doer, &meta.CloseSession{Session: s.ID}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // renew replaces a session that died: this node was silent for too long.
