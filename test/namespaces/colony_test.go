@@ -93,6 +93,16 @@ func newColony(t *testing.T, p plan) *colony {
 	return c
 }
 
+// sub runs a part of the test.
+func (c *colony) sub(name string, part func(t *testing.T)) {
+	whole := c.t
+	whole.Run(name, func(t *testing.T) {
+		c.t = t
+		defer func() { c.t = whole }()
+		part(t)
+	})
+}
+
 func (c *colony) newMachine(i int) *machine {
 	name := fmt.Sprintf("n%d", i+1)
 	m := &machine{c: c, index: i, name: name, store: i < c.plan.machines,

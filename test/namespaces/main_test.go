@@ -76,7 +76,7 @@ const sweep = `
 dir=$1 prefix=$2
 for round in 1 2 3; do
   find "$dir" -maxdepth 2 -name pids -exec cat {} + 2>/dev/null | while read pid; do
-    tr '\0' ' ' </proc/$pid/cmdline 2>/dev/null | grep -qF "$dir/" && kill -9 $pid 2>/dev/null
+    { tr '\0' ' ' </proc/$pid/cmdline | grep -qF "$dir/" && kill -9 $pid; } 2>/dev/null
   done
   sleep 0.1
 done

@@ -17,18 +17,18 @@ import (
 // TestSeenAtOnce: what one machine did, the others see with their next call.
 func TestSeenAtOnce(t *testing.T) {
 	c := newColony(t, plan{})
-	t.Run("names", func(t *testing.T) { seeNames(t, c) })
-	t.Run("exclusive", func(t *testing.T) { raceExclusive(t, c) })
-	t.Run("flock", func(t *testing.T) { lockAcross(t, c, flock) })
-	t.Run("fcntl", func(t *testing.T) { lockAcross(t, c, fcntl) })
-	t.Run("status", func(t *testing.T) {
+	c.sub("names", func(t *testing.T) { seeNames(t, c) })
+	c.sub("exclusive", func(t *testing.T) { raceExclusive(t, c) })
+	c.sub("flock", func(t *testing.T) { lockAcross(t, c, flock) })
+	c.sub("fcntl", func(t *testing.T) { lockAcross(t, c, fcntl) })
+	c.sub("status", func(t *testing.T) {
 		c.healthy(c.machines[1], 30*time.Second)
 		r := c.machines[2].ok("status")
 		if !bytes.Contains([]byte(r.out), []byte("The colony is ok.")) {
 			t.Errorf("status in words says: %s", r.out)
 		}
 	})
-	t.Run("lock of a killed node", func(t *testing.T) { lockOfDead(t, c) })
+	c.sub("lock of a killed node", func(t *testing.T) { lockOfDead(t, c) })
 }
 
 // seeNames goes round the machines: each does something, the others look at once.

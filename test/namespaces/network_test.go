@@ -57,44 +57,17 @@ func (n network) cut(i int, out bool) error {
 	return ip(fmt.Sprintf("-n %s link set p%d %s", n.bridge(), i, to))
 }
 
-// direction of packets as the machine sees them.
-type direction int
-
-const (
-	both direction = iota
-	inward
-	outward
-)
-
-func (d direction) String() string { return [...]string{"both", "inward", "outward"}[d] }
-
-// deaf drops the packets of a machine in one direction, silently: a filter at its bridge port
-// drops what comes from the machine, one at its own interface what comes to it.
-func (n network) deaf(i int, d direction) error {
-	ns, dev := n.bridge(), fmt.Sprintf("p%d", i)
-	if d == inward {
-		ns, dev = n.namespace(i), "eth0"
+// lose makes what machine i sends to machine j vanish, or arrive again: its neighbour entry
+// names a hardware address that nobody has.
+func (n network) lose(i, j int, gone bool) error {
+	to := hardware(j)
+	if gone {
+		to = "02:78:ff:ff:ff:ff"
 	}
-	if err := tc(ns, "qdisc add dev "+dev+" clsact"); err != nil {
-		return err
-	}
-	return tc(ns, "filter add dev "+dev+" ingress matchall action drop")
-}
-
-// hear takes away what deaf has set.
-func (n network) hear(i int, d direction) error {
-	ns, dev := n.bridge(), fmt.Sprintf("p%d", i)
-	if d == inward {
-		ns, dev = n.namespace(i), "eth0"
-	}
-	return tc(ns, "qdisc del dev "+dev+" clsact")
+	return ip(fmt.Sprintf("-n %s neigh replace %s lladdr %s dev eth0 nud permanent", n.namespace(i), address(j), to))
 }
 
 func ip(args string) error { return command("ip", strings.Fields(args)...) }
-
-func tc(ns, args string) error {
-	return command("tc", append([]string{"-n", ns}, strings.Fields(args)...)...)
-}
 
 // command runs a program of this machine to its end.
 func command(name string, args ...string) error {

@@ -50,16 +50,18 @@ func startTraffic(m *machine, dir string, most int) *traffic {
 func (w *traffic) run(most int) {
 	defer close(w.done)
 	sizes := rand.New(rand.NewPCG(1, uint64(most)))
+	pace := time.NewTicker(25 * time.Millisecond) // or the disks would be full before the scenario ends
+	defer pace.Stop()
 	for i := 0; ; i++ {
 		select {
 		case <-w.stop:
 			return
-		default:
+		case <-pace.C:
 		}
 		name := filepath.Join(w.dir, fmt.Sprintf("f%05d", i))
 		data := pattern(uint64(i), 1+sizes.IntN(most))
 		if i%3 == 0 { // many files are small
-			data = data[:1+len(data)%6000]
+			data = data[:min(len(data), 6000)]
 		}
 		if !w.write(name, data) {
 			continue
@@ -138,7 +140,7 @@ func sum(path string) (s [sha256.Size]byte, err error) {
 	return [sha256.Size]byte(h.Sum(nil)), nil
 }
 
-// running waits until the program has written some files since now.
+// progress waits until the program has written some files since now.
 func (w *traffic) progress(c *colony, limit time.Duration) {
 	c.t.Helper()
 	count := func() int { w.mu.Lock(); defer w.mu.Unlock(); return len(w.sums) + len(w.faults) }
