@@ -33,13 +33,27 @@ const mountDeadline = 30 * time.Second
 type mounts struct {
 	n *Node
 
-	opening sync.Mutex // held while the volume or a mount is being opened or closed
+	opening turn // held while the volume or a mount is being opened or closed
 	mu      sync.Mutex // guards the fields below
 	volume  *volume.Volume
 	session *remote.Session
 	list    map[string]*mounted
 	closed  bool
 }
+
+// turn is a lock that is held across I/O; waiting for it ends with a context.
+type turn chan struct{}
+
+func (t turn) take(ctx context.Context) error {
+	select {
+	case t <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return honeyant.E("node.mounts", honeyant.Unavailable, "", context.Cause(ctx))
+	}
+}
+
+func (t turn) give() { <-t }
 
 // mounted is one mount.
 type mounted struct {
@@ -51,8 +65,10 @@ type mounted struct {
 
 // use answers the volume, opening it on first use. Kinds: Unavailable while no leader is found.
 func (m *mounts) use(ctx context.Context) (*volume.Volume, error) {
-	m.opening.Lock()
-	defer m.opening.Unlock()
+	if err := m.opening.take(ctx); err != nil {
+		return nil, err
+	}
+	defer m.opening.give()
 	return m.useLocked(ctx)
 }
 
@@ -157,8 +173,10 @@ func (m *mounts) add(ctx context.Context, req MountRequest) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, mountDeadline)
 	defer cancel()
-	m.opening.Lock()
-	defer m.opening.Unlock()
+	if err := m.opening.take(ctx); err != nil {
+		return err
+	}
+	defer m.opening.give()
 	path := filepath.Clean(req.Path)
 	if m.find(path) != nil {
 		return honeyant.E(op, honeyant.Exist, path, errors.New("it is mounted there already"))
@@ -214,8 +232,10 @@ func (m *mounts) find(path string) *mounted {
 func (m *mounts) remove(ctx context.Context, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, mountDeadline)
 	defer cancel()
-	m.opening.Lock()
-	defer m.opening.Unlock()
+	if err := m.opening.take(ctx); err != nil {
+		return err
+	}
+	defer m.opening.give()
 	path = filepath.Clean(path)
 	one := m.find(path)
 	if one == nil {
@@ -325,8 +345,8 @@ func (m *mounts) locate(path string) (rel string, err error) {
 
 // close takes all mounts away, then ends the session.
 func (m *mounts) close(ctx context.Context) error {
-	m.opening.Lock()
-	defer m.opening.Unlock()
+	m.opening <- struct{}{} // whoever holds it has a deadline
+	defer m.opening.give()
 	m.mu.Lock()
 	v, session := m.volume, m.session
 	list := slices.Collect(maps.Values(m.list))

@@ -103,7 +103,7 @@ func Open(ctx context.Context, path string, o Options) (n *Node, err error) {
 	}
 	n = &Node{path: path, parts: o.Parts.withDefaults(), log: o.Log, began: time.Now(), fault: faultBox{failed: make(chan struct{})}}
 	n.ctx, n.stop = context.WithCancelCause(context.Background())
-	n.mounts = &mounts{n: n, list: map[string]*mounted{}}
+	n.mounts = &mounts{n: n, opening: make(turn, 1), list: map[string]*mounted{}}
 	n.leadership = &leadership{n: n}
 	opened := n // a return of nil sets n before the deferred call sees it
 	defer func() {
