@@ -23,9 +23,9 @@ type writer struct {
 	files   clustertest.Files
 	dir     string
 	rng     *rand.Rand
-	largest int // bytes
-	pause   int // ms at most, between two operations
-	life    int // of the node
+	largest int  // bytes
+	pause   int  // ms at most, between two operations
+	life    int  // of the node
 	cut     bool // its node can not reach all others: operations may fail, with an errno in time
 
 	mu      sync.Mutex // guards all below
