@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -375,9 +376,14 @@ func (q *peer) heard(r report) {
 	p.mirror.heard(q.id, r, commit)
 }
 
+// confirmHedge is how long the members asked first have before the others are asked too.
+const confirmHedge = 3 * time.Millisecond
+
 // confirm returns nil when a majority of the voters has told, after the call began, that
 // it is in the same term as this node, which leads it: then nobody can have become leader
 // of a later one before the call began, for that takes a voter of every majority (C8).
+// Only as many voters are asked as a majority needs, those first that were heard last; the
+// others follow when these are slow.
 func (n *Node) confirm(ctx context.Context) error {
 	const op = "consensus.Verify"
 	p := n.progress
@@ -385,45 +391,80 @@ func (n *Node) confirm(ctx context.Context) error {
 	if !n.IsLeader() {
 		return honeyant.E(op, honeyant.NotLeader, "", nil)
 	}
-	servers := n.raft.GetConfiguration().Configuration().Servers
-	question := p.asking.Add(1)
-	first := true
-	for {
-		p.mu.Lock()
-		voters, yes := 0, 0
-		for _, s := range servers {
-			if s.Suffrage != hraft.Voter {
-				continue
-			}
-			voters++
-			id := nodeOf(s.ID)
-			q := p.peers[id]
-			switch {
-			case id == n.o.Self:
-				yes++
-			case q == nil || q.term != term:
-			case first:
-				q.poke()
-			case q.got.term > term:
-				p.mu.Unlock()
-				return honeyant.E(op, honeyant.NotLeader, "", nil)
-			case q.got.asked >= question && q.got.term == term:
-				yes++
-			}
+	var voters []honeyant.NodeID
+	for _, s := range n.raft.GetConfiguration().Configuration().Servers {
+		if s.Suffrage == hraft.Voter {
+			voters = append(voters, nodeOf(s.ID))
 		}
-		news := p.news
-		p.mu.Unlock()
-		if n.raft.CurrentTerm() != term || !n.IsLeader() {
+	}
+	question := p.asking.Add(1)
+	rest := p.ask(voters, len(voters)/2, term)
+	hedge := time.NewTimer(confirmHedge)
+	defer hedge.Stop()
+	for {
+		yes, news, lost := p.answers(voters, question, term)
+		if lost || n.raft.CurrentTerm() != term || !n.IsLeader() {
 			return honeyant.E(op, honeyant.NotLeader, "", nil)
 		}
-		if yes > voters/2 {
+		if yes > len(voters)/2 {
 			return nil
 		}
-		first = false
 		select {
 		case <-news:
+		case <-hedge.C:
+			for _, q := range rest {
+				q.poke()
+			}
 		case <-ctx.Done():
 			return honeyant.E(op, honeyant.Unavailable, "", context.Cause(ctx))
 		}
 	}
+}
+
+// ask pokes the first count voters that can be asked, and answers the others.
+func (p *progress) ask(voters []honeyant.NodeID, count int, term uint64) (rest []*peer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var able []*peer
+	for _, id := range voters {
+		if q := p.peers[id]; id != p.n.o.Self && q != nil && q.term == term {
+			able = append(able, q)
+		}
+	}
+	// Whom a report came from lately answers soon; the order is otherwise kept, so that the
+	// same connection stays warm.
+	slow := time.Now().Add(-2 * p.n.o.Timings.Progress)
+	slices.SortStableFunc(able, func(a, b *peer) int {
+		switch late := a.at.Before(slow); {
+		case late == b.at.Before(slow):
+			return 0
+		case late:
+			return 1
+		}
+		return -1
+	})
+	for _, q := range able[:min(count, len(able))] {
+		q.poke()
+	}
+	return able[min(count, len(able)):]
+}
+
+// answers counts the voters that answered question in term, this node included; lost tells
+// that one is in a later term.
+func (p *progress) answers(voters []honeyant.NodeID, question, term uint64) (yes int, news chan struct{}, lost bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, id := range voters {
+		q := p.peers[id]
+		switch {
+		case id == p.n.o.Self:
+			yes++
+		case q == nil || q.term != term:
+		case q.got.term > term:
+			lost = true
+		case q.got.asked >= question && q.got.term == term:
+			yes++
+		}
+	}
+	return yes, p.news, lost
 }
