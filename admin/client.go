@@ -48,7 +48,7 @@ func (c *Client) Call(ctx context.Context, method string, params, result any) er
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return &honeyant.Error{Op: "admin.Call", Kind: honeyant.Unavailable, Object: method,
+		return &honeyant.Error{Kind: honeyant.Unavailable,
 			Err: fmt.Errorf("no daemon answers at %s; start it with: honeyant serve", c.socket)}
 	}
 	defer resp.Body.Close()

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -28,6 +30,9 @@ func newDemo(o *options) *cobra.Command {
 			opts.Show = demo.NewShow(os.Stderr, isTerminal(os.Stderr))
 			began := time.Now()
 			res, err := demo.Run(cmd.Context(), opts)
+			if errors.Is(err, context.Canceled) {
+				return errors.New("interrupted; everything the demo had made is taken away")
+			}
 			if err != nil {
 				return err
 			}

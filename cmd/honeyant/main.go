@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -125,10 +126,14 @@ func asUsage(c *cobra.Command) {
 		asUsage(sub)
 	}
 	if c.HasSubCommands() && c.RunE == nil {
-		c.Args = nil
+		c.Args = cobra.ArbitraryArgs
 		c.RunE = func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("unknown command %q; see: %s --help", args[0], cmd.CommandPath())
+				hint := ""
+				if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
+					hint = fmt.Sprintf(" (did you mean %s?)", strings.Join(like, " or "))
+				}
+				return usagef("unknown command %q%s; see: %s --help", args[0], hint, cmd.CommandPath())
 			}
 			return cmd.Help()
 		}
