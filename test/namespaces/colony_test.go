@@ -51,6 +51,7 @@ type colony struct {
 	program  string
 	plan     plan
 	machines []*machine
+	closers  []func() // of disks, after everything else
 }
 
 // newColony starts the machines of p with everything mounted, and takes it all away at the
@@ -275,6 +276,9 @@ func (c *colony) end() {
 	keep := os.Getenv("HONEYANT_NS_KEEP")
 	if out, err := exec.Command("sh", "-c", sweep, "sweep", c.dir, c.net.prefix, keep).CombinedOutput(); err != nil {
 		c.t.Logf("taking the colony away: %v: %s", err, out)
+	}
+	for _, closer := range c.closers {
+		closer()
 	}
 }
 

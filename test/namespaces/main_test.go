@@ -80,12 +80,11 @@ for round in 1 2 3; do
   done
   sleep 0.1
 done
+loops=$(losetup -l -n -O NAME,BACK-FILE | awk -v d="$dir/" 'index($2, d) == 1 { print $1 }')
 awk -v d="$dir/" 'index($2, d) == 1 { print $2 }' /proc/mounts | sort -r | while read at; do
   timeout 10 umount "$at" 2>/dev/null || umount -l "$at" 2>/dev/null
 done
-losetup -l -n -O NAME,BACK-FILE | awk -v d="$dir/" 'index($2, d) == 1 { print $1 }' | while read dev; do
-  losetup -d $dev
-done
+for dev in $loops; do losetup -d $dev; done
 ip netns list | awk -v p="$prefix-" 'index($1, p) == 1 { print $1 }' | while read ns; do
   ip netns del $ns
 done

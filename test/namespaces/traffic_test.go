@@ -27,7 +27,8 @@ func pattern(seed uint64, size int) []byte {
 // machine, and keeps account of what was acknowledged and of how long its calls took.
 type traffic struct {
 	dir  string // below the mount
-	root string // the mount
+	on   *machine
+	root string // its mount
 	stop chan struct{}
 	done chan struct{}
 
@@ -41,7 +42,7 @@ type traffic struct {
 
 // startTraffic begins to write below dir on the machine's mount. Sizes are up to most bytes.
 func startTraffic(m *machine, dir string, most int) *traffic {
-	w := &traffic{dir: dir, root: m.mount, stop: make(chan struct{}), done: make(chan struct{}), sums: map[string][sha256.Size]byte{}}
+	w := &traffic{dir: dir, on: m, root: m.mount, stop: make(chan struct{}), done: make(chan struct{}), sums: map[string][sha256.Size]byte{}}
 	m.c.must(os.MkdirAll(filepath.Join(m.mount, dir), 0o755))
 	go w.run(most)
 	return w
@@ -127,6 +128,8 @@ func (w *traffic) read(name string) {
 	})
 }
 
+func sha(data []byte) [sha256.Size]byte { return sha256.Sum256(data) }
+
 func sum(path string) (s [sha256.Size]byte, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -198,7 +201,7 @@ func (w *traffic) whole(t *testing.T, through *machine) {
 
 // tree writes files of known content on m, all of them closed, and answers their account.
 func tree(m *machine, dir string, count, size int) *traffic {
-	w := &traffic{dir: dir, root: m.mount, sums: map[string][sha256.Size]byte{}}
+	w := &traffic{dir: dir, on: m, root: m.mount, sums: map[string][sha256.Size]byte{}}
 	m.c.must(os.MkdirAll(filepath.Join(m.mount, dir), 0o755))
 	for i := range count {
 		name := filepath.Join(dir, fmt.Sprintf("f%05d", i))
