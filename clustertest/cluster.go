@@ -17,6 +17,7 @@ import (
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/admin"
 	"github.com/honeyant/honeyant/config"
+	"github.com/honeyant/honeyant/node"
 	"github.com/honeyant/honeyant/rpc/memnet"
 )
 
@@ -141,6 +142,13 @@ func (c *Cluster) Stop(id honeyant.NodeID) {
 	if err := c.hosts[id].stop(); err != nil {
 		c.TB.Errorf("stop %v: %v", id, err)
 	}
+}
+
+// Promote makes a node that is not running the only voter, as the command does.
+func (c *Cluster) Promote(id honeyant.NodeID) {
+	c.TB.Helper()
+	h := c.hosts[id]
+	c.check(node.Promote(h.dir, h.parts()))
 }
 
 // Kill ends nodes as kill -9 does: what they wrote is there, peers see connections reset.

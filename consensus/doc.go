@@ -25,4 +25,7 @@
 //	C8  Verify says yes only if a majority of the voters confirmed, after the call began,
 //	    that they know of no later term. [39]
 //	C9  Every wait ends: by its context, a named deadline, Close or the halt.
+//	C10 Nodes of different incarnations exchange nothing but that fact; the one behind halts for
+//	    good and says so. A node without an incarnation takes, durably and before anything
+//	    else, that of the first it meets. A leader alone waits for its mirror from its start. [4]
 package consensus

@@ -228,7 +228,7 @@ func reopenForced(c *cluster, disk vfs.FS, id honeyant.NodeID) []string {
 	if m.machine, err = openMachine(disk, "fsm"); err != nil {
 		c.t.Fatal(err)
 	}
-	if err := consensus.ForceSingle(other.options(m)); err != nil {
+	if err := consensus.ForceSingle(other.options(m), 2); err != nil {
 		c.t.Fatal(err)
 	}
 	if err := m.machine.db.Close(); err != nil {
@@ -257,7 +257,7 @@ func TestForceSingleRefusesEmpty(t *testing.T) {
 		if m.machine, err = openMachine(disk, "fsm"); err != nil {
 			c.t.Fatal(err)
 		}
-		if err := consensus.ForceSingle(c.options(m)); honeyant.KindOf(err) != honeyant.NotExist {
+		if err := consensus.ForceSingle(c.options(m), 2); honeyant.KindOf(err) != honeyant.NotExist {
 			c.t.Errorf("forced an empty directory: %v", err)
 		}
 		if err := m.machine.db.Close(); err != nil {

@@ -4,6 +4,8 @@ import (
 	"sync"
 	"time"
 
+	hraft "github.com/hashicorp/raft"
+
 	"github.com/honeyant/honeyant"
 )
 
@@ -102,8 +104,26 @@ func (m *mirror) leading(is bool, term uint64) {
 	defer m.mu.Unlock()
 	if m.term = 0; is {
 		m.term = term
+		if m.id == 0 {
+			// Until somebody says otherwise: what this leader answers first after a start must not be on
+			// one machine only, because the other may have been promoted meanwhile.
+			m.id = m.n.onlyMirror()
+		}
 	}
 	m.resetLocked()
+}
+
+// onlyMirror is the learner of a configuration with one voter, the one with the lowest ID, 0 if there is none.
+func (n *Node) onlyMirror() honeyant.NodeID {
+	var members []Member
+	for _, s := range n.raft.GetConfiguration().Configuration().Servers {
+		m := Member{Node: nodeOf(s.ID), Role: honeyant.RoleLearner}
+		if s.Suffrage == hraft.Voter {
+			m.Role = honeyant.RoleVoter
+		}
+		members = append(members, m)
+	}
+	return Mirror(View{Members: members}, 0)
 }
 
 // holdsLocked tells whether the mirror has the entry on stable storage. Its last entry being of

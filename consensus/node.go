@@ -24,6 +24,9 @@ type Node struct {
 	progress  *progress
 	verify    *verifier
 
+	incarnation incarnation
+	superseded  sync.Once
+
 	ctx      context.Context // ends with Close or the halt
 	cancel   context.CancelCauseFunc
 	dead     chan struct{} // closed right after ctx ended
@@ -71,7 +74,7 @@ func (n *Node) open() error {
 	if err := n.openStores(); err != nil {
 		return err
 	}
-	layer := newStreamLayer(&n.o)
+	layer := newStreamLayer(n)
 	n.transport = &transport{life: n.ctx, timeout: n.o.Timings.Network}
 	n.transport.NetworkTransport = hraft.NewNetworkTransportWithConfig(&hraft.NetworkTransportConfig{
 		Stream: layer, MaxPool: 3, Timeout: n.o.Timings.Network, Logger: newRaftLog(n.o.Log),
@@ -103,6 +106,9 @@ func (n *Node) openStores() error {
 	}
 	if n.log, err = openLogStore(fs.PathJoin(n.o.Dir, logDir), &n.o, n.halt); err != nil {
 		return err
+	}
+	if err := n.incarnation.load(n.log); err != nil {
+		return errors.Join(err, n.log.close())
 	}
 	n.log.trimTop, n.log.covered = n.snapshots.trimTop, n.snapshots.covered
 	if n.fsm, err = newFSM(n.o.FSM, n.snapshots, n.halt, n.gate); err == nil {
@@ -195,9 +201,13 @@ func (n *Node) Bootstrap() error {
 		Suffrage: hraft.Voter, ID: serverID(n.o.Self), Address: serverAddress(n.o.Self),
 	}}}).Error()
 	if errors.Is(err, hraft.ErrCantBootstrap) {
-		return honeyant.E("consensus.Bootstrap", honeyant.Conflict, n.o.Dir, err)
+		// Interrupted before it had its number, or founded when there was none.
+		return honeyant.E("consensus.Bootstrap", honeyant.Conflict, n.o.Dir, errors.Join(err, n.incarnation.adopt(1)))
 	}
-	return raftError("consensus.Bootstrap", err)
+	if err != nil {
+		return raftError("consensus.Bootstrap", err)
+	}
+	return n.incarnation.adopt(1)
 }
 
 // Propose appends cmd to the log, in the order of the calls, and returns when raft has

@@ -94,6 +94,9 @@ type Events struct {
 	// OnMirror tells that the mirror came in sync or that the leader went solo, so that the
 	// layer above commits the fact (rule 3).
 	OnMirror func(inSync bool)
+	// OnSuperseded tells that another node is in a higher incarnation: this node's metadata must not be
+	// used any more. The node has halted (rule 4).
+	OnSuperseded func(incarnation uint64)
 }
 
 // Options of a Node.

@@ -143,6 +143,11 @@ type reporter struct {
 }
 
 func (r *reporter) serve() {
+	if r.p.n.greet(r.conn) != nil {
+		_ = r.conn.Close()
+		r.p.forget(r)
+		return
+	}
 	ended := make(chan struct{})
 	var reports sync.WaitGroup
 	reports.Go(func() { r.reportAlways(ended) })
@@ -169,9 +174,13 @@ func (r *reporter) serve() {
 	if r.eager.Load() {
 		r.p.eager.Add(-1)
 	}
-	r.p.mu.Lock()
-	delete(r.p.served, r)
-	r.p.mu.Unlock()
+	r.p.forget(r)
+}
+
+func (p *progress) forget(r *reporter) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.served, r)
 }
 
 // reportAlways reports every Timings.Progress, and each advance if that is wanted.
@@ -305,7 +314,7 @@ func (q *peer) run() {
 func (q *peer) dial() (rpc.Conn, error) {
 	ctx, cancel := context.WithTimeout(q.ctx, q.p.n.o.Timings.Network)
 	defer cancel()
-	return dialNode(ctx, q.p.n.o.Network, q.p.n.o.Resolve, q.id, rpc.ProtoMirror)
+	return q.p.n.dialNode(ctx, q.id, rpc.ProtoMirror)
 }
 
 func (q *peer) collect(c rpc.Conn) {

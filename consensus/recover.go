@@ -2,6 +2,7 @@ package consensus
 
 import (
 	"errors"
+	"fmt"
 
 	hraft "github.com/hashicorp/raft"
 
@@ -9,11 +10,12 @@ import (
 )
 
 // ForceSingle makes the node whose directory Options names the only voter, with all of its
-// log taken as committed: the way out when the other voters are lost for good (rule 3). The
-// node must not be running; Options needs Dir, Self, FSM and, if the node has them, FS and
-// Log. The caller raises the incarnation before the node serves (rule 4). Interrupted, it
-// can be repeated. NotExist if there is no log to go on from.
-func ForceSingle(o Options) error {
+// log taken as committed: the way out when the other voters are lost for good (rule 3). From now
+// on it is of the given incarnation, which is higher than any the cluster had: the others are
+// refused and stop when they meet it (rule 4). The node must not be running; Options needs Dir,
+// Self, FSM and, if the node has them, FS and Log. Interrupted, it can be repeated. NotExist if
+// there is no log to go on from.
+func ForceSingle(o Options, incarnation uint64) error {
 	const op = "consensus.ForceSingle"
 	if err := o.check(); err != nil {
 		return err
@@ -24,7 +26,7 @@ func ForceSingle(o Options) error {
 	if err := n.openStores(); err != nil {
 		return honeyant.E(op, honeyant.Other, o.Dir, err)
 	}
-	err := n.forceSingle()
+	err := n.forceSingle(incarnation)
 	if broken != nil {
 		err = broken // raft goes on after what the state machine refuses
 	}
@@ -34,7 +36,7 @@ func ForceSingle(o Options) error {
 	return nil
 }
 
-func (n *Node) forceSingle() error {
+func (n *Node) forceSingle(incarnation uint64) error {
 	some, err := hraft.HasExistingState(n.log, n.log, n.snapshots)
 	if err != nil {
 		return err
@@ -43,8 +45,35 @@ func (n *Node) forceSingle() error {
 	if !some || last == 0 && n.snapshots.current() == nil {
 		return honeyant.E("consensus.ForceSingle", honeyant.NotExist, n.o.Dir, errors.New("this node has no log"))
 	}
+	if n.Incarnation() > incarnation {
+		return honeyant.E("consensus.ForceSingle", honeyant.Invalid, n.o.Dir, fmt.Errorf("incarnation %d is not above %d", incarnation, n.Incarnation()))
+	}
+	// The number comes first: a node that is alone with its log must never pass for one of the others.
+	if err := n.incarnation.raise(incarnation); err != nil {
+		return err
+	}
 	single := hraft.Configuration{Servers: []hraft.Server{{
 		Suffrage: hraft.Voter, ID: serverID(n.o.Self), Address: serverAddress(n.o.Self),
 	}}}
 	return hraft.RecoverCluster(n.config(nil), n.fsm, n.log, n.log, n.snapshots, nil, single)
+}
+
+// StoredIncarnation reads the incarnation of the node whose directory Options names and which is not
+// running; 0 if it has none.
+func StoredIncarnation(o Options) (uint64, error) {
+	const op = "consensus.StoredIncarnation"
+	if err := o.check(); err != nil {
+		return 0, err
+	}
+	n := &Node{o: o}
+	n.halted = func(error) {}
+	if err := makeDir(o.FS, o.Dir); err != nil {
+		return 0, honeyant.E(op, honeyant.Other, o.Dir, err)
+	}
+	var err error
+	if n.log, err = openLogStore(o.FS.PathJoin(o.Dir, logDir), &n.o, n.halt); err != nil {
+		return 0, honeyant.E(op, honeyant.Other, o.Dir, err)
+	}
+	err = n.incarnation.load(n.log)
+	return n.Incarnation(), errors.Join(err, n.log.close())
 }

@@ -15,9 +15,7 @@ import (
 // streamLayer gives raft's transport its connections. A server's raft address is its node
 // ID; where the node is gets resolved at each dial, so that a node may move.
 type streamLayer struct {
-	self    honeyant.NodeID
-	network rpc.Network
-	resolve rpc.Resolver
+	n *Node
 	rpc.Listener
 
 	mu     sync.Mutex // guards all below
@@ -25,11 +23,8 @@ type streamLayer struct {
 	closed bool
 }
 
-func newStreamLayer(o *Options) *streamLayer {
-	return &streamLayer{
-		self: o.Self, network: o.Network, resolve: o.Resolve,
-		Listener: o.Network.Listen(rpc.ProtoRaft), open: map[*streamConn]struct{}{},
-	}
+func newStreamLayer(n *Node) *streamLayer {
+	return &streamLayer{n: n, Listener: n.o.Network.Listen(rpc.ProtoRaft), open: map[*streamConn]struct{}{}}
 }
 
 // nodeAddr is a node ID as raft's address.
@@ -51,35 +46,26 @@ func nodeOf[T ~string](s T) honeyant.NodeID {
 }
 
 // Addr implements raft.StreamLayer.
-func (s *streamLayer) Addr() net.Addr { return nodeAddr(s.self) }
+func (s *streamLayer) Addr() net.Addr { return nodeAddr(s.n.o.Self) }
 
 // Dial implements raft.StreamLayer.
 func (s *streamLayer) Dial(address hraft.ServerAddress, timeout time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	c, err := dialNode(ctx, s.network, s.resolve, nodeOf(address), rpc.ProtoRaft)
+	c, err := s.n.dialNode(ctx, nodeOf(address), rpc.ProtoRaft)
 	if err != nil {
 		return nil, err
 	}
-	return s.track(c)
+	return s.track(c, false)
 }
 
-// dialNode connects to a node where it is now.
-func dialNode(ctx context.Context, n rpc.Network, resolve rpc.Resolver, id honeyant.NodeID, p rpc.Proto) (rpc.Conn, error) {
-	addr, ok := resolve(id)
-	if id == 0 || !ok {
-		return nil, honeyant.E("consensus.Dial", honeyant.Unavailable, id.String(), honeyant.NotExist)
-	}
-	return n.Dial(ctx, addr, id, p)
-}
-
-// Accept implements net.Listener.
+// Accept implements net.Listener. The hello waits for the first Read: nobody else's connection has to.
 func (s *streamLayer) Accept() (net.Conn, error) {
 	c, err := s.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return s.track(c)
+	return s.track(c, true)
 }
 
 // Close ends the listener and every connection made or accepted.
@@ -99,17 +85,32 @@ func (s *streamLayer) Close() error {
 type streamConn struct {
 	net.Conn
 	layer *streamLayer
+
+	greet   sync.Once // of an accepted connection, at its first Read
+	refused error     // written inside greet
 }
 
-func (s *streamLayer) track(c net.Conn) (net.Conn, error) {
+func (s *streamLayer) track(c net.Conn, accepted bool) (net.Conn, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return nil, honeyant.E("consensus.Connect", honeyant.Unavailable, "", c.Close())
 	}
 	t := &streamConn{Conn: c, layer: s}
+	if !accepted {
+		t.greet.Do(func() {})
+	}
 	s.open[t] = struct{}{}
 	return t, nil
+}
+
+// Read implements net.Conn. Nothing that comes before the hello is heard.
+func (c *streamConn) Read(p []byte) (int, error) {
+	c.greet.Do(func() { c.refused = c.layer.n.greet(c.Conn) })
+	if c.refused != nil {
+		return 0, c.refused
+	}
+	return c.Conn.Read(p)
 }
 
 // Close implements net.Conn.

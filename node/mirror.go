@@ -47,7 +47,7 @@ func (n *Node) mirrorText(members int) (text string, degraded bool) {
 		mirrored = mirrored || one.Role == honeyant.RoleLearner
 	}
 	if !mirrored {
-		return "", false
+		return "The second machine does not copy the metadata yet: they are on one machine only.", true
 	}
 	inSync, since := n.quorum.MirrorState()
 	if inSync {

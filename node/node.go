@@ -192,7 +192,7 @@ func (n *Node) openMetadata(context.Context) (err error) {
 	n.leader = meta.NewLeader(n.database.State, lateProposer{n}, meta.LeaderOptions{StoreUp: n.storeUp, Log: n.log})
 	n.quorum, err = consensus.Open(consensus.Options{
 		Dir: n.dir.Raft(), Self: n.identity.Self(), Network: n.net, Resolve: n.resolve, FSM: n.database, FS: n.parts.FS, Log: n.log,
-		Events: consensus.Events{OnLeader: n.leadership.changed, OnHalt: n.halted, OnMirror: n.mirrorChanged},
+		Events: consensus.Events{OnLeader: n.leadership.changed, OnHalt: n.halted, OnMirror: n.mirrorChanged, OnSuperseded: n.metadataSuperseded},
 		Limits: consensus.Limits{EntryCache: n.pools.Raft / 3},
 	})
 	return err

@@ -172,6 +172,11 @@ func (n *Node) report() cluster.Report {
 // mapChanged follows the map: removed nodes are cut off, stores follow the incarnation.
 func (n *Node) mapChanged(_, now *honeyant.Map) {
 	n.net.Recheck()
+	if mine := n.quorum.Incarnation(); mine != 0 && uint64(now.Incarnation) > mine {
+		// Whoever keeps metadata of the new incarnation knows of it before the map does.
+		n.superseded(now.Incarnation)
+		return
+	}
 	if err := n.stores.raise(now.Incarnation); err != nil {
 		n.log.Error("a store could not note the cluster's incarnation", "error", err)
 	}
@@ -199,6 +204,9 @@ func (n *Node) reportBad(id honeyant.ChunkID, r honeyant.Replica) {
 func (n *Node) halted(err error) {
 	n.fault.set(fmt.Errorf("this node's metadata can not go on: %w", err))
 }
+
+// metadataSuperseded is consensus.Events.OnSuperseded.
+func (n *Node) metadataSuperseded(incarnation uint64) { n.superseded(uint32(incarnation)) }
 
 // superseded is called when the cluster has a newer incarnation than this node knows (rule 4).
 func (n *Node) superseded(incarnation uint32) {

@@ -153,6 +153,10 @@ func (n *Node) setAside() error {
 	if _, err := os.Stat(n.marker(supersededFile)); err != nil {
 		return nil
 	}
+	// A promotion of this node that was not through is over with what it promoted.
+	if err := os.Remove(n.marker(promotedFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return honeyant.E("node.Open", honeyant.Internal, promotedFile, err)
+	}
 	suffix := ".superseded-" + time.Now().UTC().Format("20060102-150405")
 	for _, dir := range []string{n.dir.Raft(), n.dir.Meta()} {
 		if err := n.parts.FS.Rename(dir, dir+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {

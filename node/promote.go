@@ -22,7 +22,7 @@ import (
 type Promotion struct {
 	Node        honeyant.NodeID
 	Role        honeyant.Role
-	Incarnation uint32
+	Incarnation uint32          // the present one, as far as known here
 	Others      []honeyant.Node // voters and learners of the last known map, but this node
 	InSync      bool            // the last leader said that this mirror has everything
 	MirrorKnown bool
@@ -72,13 +72,22 @@ func InspectPromotion(path string, parts Parts) (*Promotion, error) {
 			p.Others = append(p.Others, one)
 		}
 	}
-	if p.Role == honeyant.RoleNone {
+	parts = parts.withDefaults()
+	stored, err := consensus.StoredIncarnation(consensus.Options{Dir: dir.Raft(), Self: p.Node, FSM: noState{}, FS: parts.FS, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return nil, err
+	}
+	if p.Role == honeyant.RoleNone && stored == 0 { // the map may be a little older than the log
 		return nil, honeyant.E("node.Promote", honeyant.Invalid, id.Self().String(), errors.New("this machine kept no metadata; run it on one that was a voter or a learner"))
 	}
-	return p, p.readMirror(dir, parts.withDefaults())
+	p.Incarnation = max(p.Incarnation, uint32(stored))
+	return p, p.readMirror(dir, parts)
 }
 
-// readMirror looks up what the leader last committed about its mirror.
+// noState is for looking at a log without what it is applied to.
+type noState struct{ consensus.StateMachine }
+
+// readMirror looks up what the leader last committed about its mirror, and the incarnation of the state.
 func (p *Promotion) readMirror(dir *config.Dir, parts Parts) error {
 	db, err := openDatabase(parts.FS, dir.Meta(), config.PoolsFor(0), slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -88,6 +97,13 @@ func (p *Promotion) readMirror(dir *config.Dir, parts Parts) error {
 	r, err := db.Query(&meta.GetSetting{Name: settingMirror})
 	if err != nil {
 		return err
+	}
+	members, err := db.Query(&meta.ListNodes{})
+	if err != nil {
+		return err
+	}
+	if list, ok := members.(*meta.MapReply); ok {
+		p.Incarnation = max(p.Incarnation, list.Map.Incarnation)
 	}
 	if s, ok := r.(*meta.SettingReply); ok && len(s.Value) > 0 {
 		p.MirrorKnown, p.InSync = true, string(s.Value) == mirrorInSync
@@ -109,43 +125,68 @@ func Promote(path string, parts Parts) error {
 	}
 	defer dir.Close()
 	log := slog.New(slog.DiscardHandler)
-	// The marker comes first: from now on the node raises the incarnation before it serves.
-	if err := config.WriteFile(dirMarker(path, promotedFile), []byte(strconv.FormatUint(uint64(p.Incarnation), 10)+"\n"), 0o600); err != nil {
+	// The marker comes first: from now on the node raises the incarnation before it serves. One that is there
+	// already keeps its number: that promotion was interrupted.
+	to, err := promotedTo(path)
+	if err == nil && to == 0 {
+		to = p.Incarnation + 1
+		err = config.WriteFile(dirMarker(path, promotedFile), []byte(strconv.FormatUint(uint64(to), 10)+"\n"), 0o600)
+	}
+	if err != nil {
 		return err
 	}
 	db, err := openDatabase(parts.FS, dir.Meta(), config.PoolsFor(0), log)
 	if err != nil {
 		return err
 	}
-	err = consensus.ForceSingle(consensus.Options{Dir: dir.Raft(), Self: p.Node, FSM: db, FS: parts.FS, Log: log})
+	err = consensus.ForceSingle(consensus.Options{Dir: dir.Raft(), Self: p.Node, FSM: db, FS: parts.FS, Log: log}, uint64(to))
 	return errors.Join(err, db.Flush(), db.Close())
 }
 
 func dirMarker(path, name string) string { return (&Node{path: path}).marker(name) }
 
-// raise begins a new incarnation if this node was promoted, before anybody is served (rule 4).
-func (n *Node) raise(ctx context.Context) error {
-	text, err := os.ReadFile(n.marker(promotedFile))
+// promotedTo is the incarnation that a promotion which is not through began, 0 if there is none.
+func promotedTo(path string) (uint32, error) {
+	text, err := os.ReadFile(dirMarker(path, promotedFile))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil
+		return 0, nil
 	}
 	if err != nil {
-		return honeyant.E("node.Open", honeyant.Internal, promotedFile, err)
+		return 0, honeyant.E("node.Promote", honeyant.Internal, promotedFile, err)
 	}
-	from, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 32)
+	to, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 32)
 	if err != nil {
-		return honeyant.E("node.Open", honeyant.Corrupt, promotedFile, err)
+		return 0, honeyant.E("node.Promote", honeyant.Corrupt, promotedFile, err)
+	}
+	return uint32(to), nil
+}
+
+// raise begins a new incarnation in the metadata if this node was promoted, before anybody is served (rule 4).
+// The log is of that incarnation since the promotion itself.
+func (n *Node) raise(ctx context.Context) error {
+	to, err := promotedTo(n.path)
+	if err != nil || to == 0 {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, foundDeadline)
 	defer cancel()
 	if err := n.waitLeading(ctx); err != nil {
 		return err
 	}
-	if _, err := meta.Do(ctx, n.leader.Direct(), &meta.RaiseIncarnation{From: uint32(from)}); err != nil {
-		return err
+	for {
+		list, err := meta.Do(ctx, n.leader.Direct(), &meta.ListNodes{})
+		if err != nil {
+			return err
+		}
+		if list.Map.Incarnation >= to {
+			break
+		}
+		if _, err := meta.Do(ctx, n.leader.Direct(), &meta.RaiseIncarnation{From: list.Map.Incarnation}); err != nil {
+			return err
+		}
 	}
 	n.tracker.Refresh()
-	n.log.Warn("this node was promoted: the colony has a new incarnation", "incarnation", from+1)
+	n.log.Warn("this node was promoted: the colony has a new incarnation", "incarnation", to)
 	if err := os.Remove(n.marker(promotedFile)); err != nil {
 		return honeyant.E("node.Open", honeyant.Internal, promotedFile, err)
 	}
