@@ -1,10 +1,13 @@
 package clustertest_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -69,12 +72,54 @@ func (h *history) check(t testing.TB, model porcupine.Model) {
 		}
 	}
 	t.Logf("%d operations, %d of them without an answer", len(h.ops), open)
-	if porcupine.CheckOperations(model, h.ops) {
+	result, info := porcupine.CheckOperationsVerbose(model, h.ops, time.Hour)
+	if result == porcupine.Ok {
 		return
 	}
-	t.Error("the history is not linearizable")
-	for _, op := range h.ops {
-		t.Logf("client %3d  %12d .. %12d  %s", op.ClientId, (op.Call-h.ops[0].Call)/1000, min(math.MaxInt64/2, op.Return-h.ops[0].Call)/1000, model.DescribeOperation(op.Input, op.Output))
+	t.Error("the history is not linearizable; the longest order that explains answers ends with, and can not go on with:")
+	parts := [][]porcupine.Operation{h.ops}
+	if model.Partition != nil {
+		parts = model.Partition(h.ops)
+	}
+	for i, orders := range info.PartialLinearizationsOperations() {
+		var longest []porcupine.Operation
+		for _, o := range orders {
+			if len(o) > len(longest) {
+				longest = o
+			}
+		}
+		if len(longest) < len(parts[i]) {
+			h.explain(t, model, longest, parts[i])
+		}
+	}
+}
+
+// explain logs where an order breaks off.
+func (h *history) explain(t testing.TB, model porcupine.Model, order, all []porcupine.Operation) {
+	line := func(op porcupine.Operation) string {
+		back := "never"
+		if op.Return != math.MaxInt64 {
+			back = fmt.Sprint((op.Return - all[0].Call) / 1000)
+		}
+		return fmt.Sprintf("client %3d  %9d .. %9s us  %s", op.ClientId, (op.Call-all[0].Call)/1000, back, model.DescribeOperation(op.Input, op.Output))
+	}
+	type key struct {
+		client int
+		call   int64
+	}
+	placed := map[key]bool{}
+	for i, op := range order {
+		placed[key{op.ClientId, op.Call}] = true
+		if i >= len(order)-25 {
+			t.Log("    ", line(op))
+		}
+	}
+	left := slices.DeleteFunc(slices.Clone(all), func(op porcupine.Operation) bool { return placed[key{op.ClientId, op.Call}] })
+	slices.SortFunc(left, func(a, b porcupine.Operation) int { return cmp.Compare(a.Return, b.Return) })
+	for i, op := range left {
+		if i < 8 || op.Return == math.MaxInt64 {
+			t.Log("left ", line(op))
+		}
 	}
 }
 
@@ -123,6 +168,7 @@ func clients(c *clustertest.Cluster, n int, do func(h *clustertest.Host, rng *ra
 	for _, h := range c.Hosts() {
 		for range n {
 			number++
+			number := number
 			rng := rand.New(rand.NewPCG(c.Seed, uint64(number)))
 			wg.Go(func() {
 				for !done.Load() {
@@ -139,7 +185,12 @@ func clients(c *clustertest.Cluster, n int, do func(h *clustertest.Host, rng *ra
 	wg.Wait()
 }
 
-// patience bounds each operation of these clients.
-func patience() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), 3*time.Second)
+// patience bounds each operation of these clients. Most outlast the troubles: each operation
+// without an answer makes the check of the history longer by a factor.
+func patience(rng *rand.Rand) (context.Context, context.CancelFunc) {
+	d := 30 * time.Second
+	if rng.IntN(8) == 0 {
+		d = time.Second
+	}
+	return context.WithTimeout(context.Background(), d)
 }

@@ -86,7 +86,7 @@ func TestRegistersAreLinearizable(t *testing.T) {
 		}
 		// One client a node: on one node a write is seen by others before its close, as on any local file system.
 		clients(c, 1, func(host *clustertest.Host, rng *rand.Rand, number int) {
-			ctx, cancel := patience()
+			ctx, cancel := patience(rng)
 			defer cancel()
 			f, file := clustertest.Files{Host: host}, rng.IntN(len(registerSizes))
 			name := fmt.Sprintf("f%d", file)
@@ -118,4 +118,3 @@ func TestRegistersAreLinearizable(t *testing.T) {
 		fsck(c)
 	})
 }
-
