@@ -30,7 +30,7 @@ func TestExactlyOnceOverRandomFaults(t *testing.T) {
 
 func exactlyOnce(t *testing.T, rnd *rand.Rand) {
 	r := metatest.NewReplicas(t)
-	l, stop := r.Lead(t, 0, meta.LeaderOptions{MaxBatch: 2 << 10})
+	l, stop := r.Lead(t, 0, meta.LeaderOptions{MaxBatch: 2 << 10, LeaseTTL: time.Millisecond})
 	bootstrap(t, l)
 	var current atomic.Pointer[meta.Leader]
 	current.Store(l)
@@ -84,7 +84,7 @@ func exactlyOnce(t *testing.T, rnd *rand.Rand) {
 	}
 	for i := 1; left.Load() > 0; i++ {
 		stop()
-		l, stop = r.Lead(t, i%3, meta.LeaderOptions{MaxBatch: 2 << 10})
+		l, stop = r.Lead(t, i%3, meta.LeaderOptions{MaxBatch: 2 << 10, LeaseTTL: time.Millisecond})
 		current.Store(l)
 		time.Sleep(time.Duration(rnd.IntN(60)) * time.Millisecond)
 	}

@@ -59,6 +59,9 @@ func (s *steady) follow(l *meta.Leader) {
 		files = append(files, meta.OpenFile{Volume: 1, Ino: ino})
 	}
 	epoch, _ := l.Epoch()
+	if _, err := l.RenewLeases(s.t.Context(), s.session, epoch, false); err != nil { // it has no leases of earlier epochs
+		s.t.Fatal(err)
+	}
 	if err := l.Reassert(s.session, epoch, s.stamp, files, true); err != nil {
 		s.t.Fatal(err)
 	}

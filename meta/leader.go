@@ -17,6 +17,8 @@ type LeaderOptions struct {
 	Now func() time.Time
 	// StoreUp tells whether a store answers at present; nil: all do.
 	StoreUp func(honeyant.StoreID) bool
+	// Full tells whether the disk of the metadata has no room but for deletes (rule 9); nil: it always has.
+	Full func() bool
 	// SessionTTL is after how long a silence a session is suspect: what it holds may be taken by a real
 	// conflict (rules 17, 18). Default 4 s.
 	SessionTTL time.Duration
@@ -26,6 +28,10 @@ type LeaderOptions struct {
 	MaxBatch int
 	// MaxInFlight is how many batches may be proposed and not yet applied. Default 4.
 	MaxInFlight int
+	// LeaseTTL is for how long a session may use shared leases after a renewal that was answered. Default 1 s.
+	LeaseTTL time.Duration
+	// MaxLeases bounds the shared leases of all sessions, about 130 bytes each. Default 64 Ki.
+	MaxLeases int
 	// Log takes one line per leadership gained or lost and session taken; nil: none.
 	Log *slog.Logger
 }
@@ -33,6 +39,9 @@ type LeaderOptions struct {
 func (o LeaderOptions) withDefaults() LeaderOptions {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Full == nil {
+		o.Full = func() bool { return false }
 	}
 	if o.SessionTTL <= 0 {
 		o.SessionTTL = 4 * time.Second
@@ -45,6 +54,12 @@ func (o LeaderOptions) withDefaults() LeaderOptions {
 	}
 	if o.MaxInFlight <= 0 {
 		o.MaxInFlight = 4
+	}
+	if o.LeaseTTL <= 0 {
+		o.LeaseTTL = time.Second
+	}
+	if o.MaxLeases <= 0 {
+		o.MaxLeases = 64 << 10
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -81,14 +96,23 @@ type Call struct {
 	Retry bool
 	// Stamp orders what a session says about its opens: Open, Release, Make with Open, Reassert, ReleaseOpens.
 	Stamp uint64
+	// Lease asks for shared leases on the inodes that the answer speaks of; see DoLeased.
+	Lease bool
+	// Cover lists inodes that the session does not answer for from memory until it knows the outcome of this
+	// change, so that its own leases on them need not be recalled. All others that the change touches are.
+	Cover []OpenFile
 	Op    Op
+
+	granted Grant
 }
 
 // Do carries out a call. The op is read until Do returns. An answer means that it is applied on a quorum's stable storage; what a read
 // answers includes everything that was acknowledged to anybody before Do began. Kinds besides the
 // operation's own: NotLeader (whether it was done is unknown: ask the leader, same slot and seq, Retry),
 // Unavailable (ctx ended, likewise unknown), Fenced (the session is dead), Stale (an old seq).
-func (l *Leader) Do(ctx context.Context, call Call) (Reply, error) {
+func (l *Leader) Do(ctx context.Context, call Call) (Reply, error) { return l.carryOut(ctx, &call) }
+
+func (l *Leader) carryOut(ctx context.Context, call *Call) (Reply, error) {
 	t, err := l.tenure()
 	if err != nil {
 		return nil, err
@@ -97,12 +121,25 @@ func (l *Leader) Do(ctx context.Context, call Call) (Reply, error) {
 		return t.fenced(ctx, call.Session)
 	}
 	if ReadOnly(call.Op) {
-		return t.read(ctx, &call)
+		return t.read(ctx, call)
 	}
 	if call.Session != 0 && (call.Slot >= MaxSlots || call.Seq == 0) {
 		return nil, honeyant.E("meta.Do", honeyant.Invalid, call.Op.Code().String(), fmt.Errorf("slot %d seq %d", call.Slot, call.Seq))
 	}
-	return t.do(ctx, &call)
+	switch call.Op.(type) {
+	case *RemoveNode, *RaiseIncarnation:
+		undo, err := t.retireLeases(ctx, call)
+		if err != nil {
+			undo()
+			return nil, err
+		}
+		reply, err := t.do(ctx, call)
+		if err != nil {
+			undo()
+		}
+		return reply, err
+	}
+	return t.do(ctx, call)
 }
 
 // Direct is a Doer without a session for the node that leads: for the cluster's own operations.
@@ -186,24 +223,15 @@ func (l *Leader) leadOnce(ctx context.Context, term uint64) (served bool, err er
 type Renewal struct {
 	Epoch uint64        // a new one: say what you have open (Reassert)
 	TTL   time.Duration // after a longer silence the session is suspect
+	// LeaseTerm is of the session's shared leases, another one whenever those it had are gone; 0: it has none
+	// and gets none. They may be used for LeaseTTL from when the renewal was sent.
+	LeaseTerm uint64
+	LeaseTTL  time.Duration
 }
 
 // Renew notes that the session is alive. Fenced: it is dead; NotLeader: ask the leader.
 func (l *Leader) Renew(ctx context.Context, s honeyant.SessionID) (Renewal, error) {
-	t, err := l.tenure()
-	if err != nil {
-		return Renewal{}, err
-	}
-	known := t.sessions.hear(s) != nil
-	if !known {
-		_, err := t.fenced(ctx, s)
-		return Renewal{}, err
-	}
-	// An answer tells the session that everybody still counts it alive, so it must come from the leader.
-	if err := t.verifier.verify(ctx); err != nil {
-		return Renewal{}, err
-	}
-	return Renewal{Epoch: t.epoch, TTL: l.o.SessionTTL}, nil
+	return l.RenewLeases(ctx, s, 0, false)
 }
 
 // Reassert tells what a session has open, after a change of the epoch, in as many calls as it likes; last

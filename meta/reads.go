@@ -28,21 +28,28 @@ func (t *tenure) read(ctx context.Context, call *Call) (Reply, error) {
 		return t.open(ctx, call, op)
 	}
 	round := t.verifier.join()
-	reply, err := t.evaluateApplied(call)
+	reply, g, err := t.evaluateApplied(call)
 	if e := t.verifier.await(ctx, round); e != nil {
+		return nil, e
+	}
+	if e := t.await(ctx, call, g); e != nil {
 		return nil, e
 	}
 	return reply, err
 }
 
-func (t *tenure) evaluateApplied(call *Call) (reply Reply, err error) {
+// evaluateApplied evaluates a read over the applied state, and registers the leases that it asks for. The answer
+// waits for the gate.
+func (t *tenure) evaluateApplied(call *Call) (reply Reply, g *gate, err error) {
 	e := t.l.state.consistent(func(r kv.Reader) {
-		reply, _, err = evaluate(newTx(r, t.env(call, nil)), call.Op)
+		tx := newTx(r, t.env(call, nil))
+		reply, _, err = evaluate(tx, call.Op)
+		g, call.granted = t.leases.read(call, t.l.state.appliedIn(t.epoch), tx.read.files)
 	})
 	if e != nil {
-		return nil, e
+		return nil, nil, e
 	}
-	return reply, err
+	return reply, g, err
 }
 
 // open registers the open before it makes sure that no evaluated Reap has deleted the inode; a Reap does it
@@ -51,7 +58,7 @@ func (t *tenure) evaluateApplied(call *Call) (reply Reply, err error) {
 func (t *tenure) open(ctx context.Context, call *Call, op *Open) (Reply, error) {
 	round := t.verifier.join()
 	t.reaping.RLock()
-	reply, err := t.evaluateApplied(call)
+	reply, g, err := t.evaluateApplied(call)
 	gone := false
 	if err == nil {
 		var there bool
@@ -66,6 +73,9 @@ func (t *tenure) open(ctx context.Context, call *Call, op *Open) (Reply, error) 
 		return t.do(ctx, call)
 	}
 	if e := t.verifier.await(ctx, round); e != nil {
+		return nil, e
+	}
+	if e := t.await(ctx, call, g); e != nil {
 		return nil, e
 	}
 	return reply, err

@@ -19,26 +19,26 @@ func (t *tenure) run(p *pending) {
 	if call.Session != 0 && !ReadOnly(call.Op) {
 		s = t.sessions.get(call.Session)
 		if s == nil || s.closing {
-			t.answer(p, nil, errFenced(call.Session))
+			t.answer(p, nil, errFenced(call.Session), nil)
 			return
 		}
 		if err := s.loadSlots(t.view); err != nil {
-			t.answer(p, nil, err)
+			t.answer(p, nil, err, nil)
 			return
 		}
 		if t.repeated(p, s) {
 			return
 		}
 	}
-	reply, changes, err := t.evaluateCall(call, s)
+	reply, changes, read, err := t.evaluateCall(call, s)
 	if (err != nil || changes.Len() == 0) && (s == nil || !call.Retry) {
-		t.answer(p, reply, err)
+		t.answer(p, reply, err, t.leases.after(read))
 		return
 	}
 	if s != nil {
 		rec, tooLarge := newSlotRecord(call, reply, err)
 		if tooLarge != nil {
-			t.answer(p, nil, tooLarge)
+			t.answer(p, nil, tooLarge, nil)
 			return
 		}
 		if changes == nil {
@@ -46,18 +46,18 @@ func (t *tenure) run(p *pending) {
 		}
 		t.keep(s, call, rec, changes)
 	}
-	t.join(call, changes, reply)
-	t.cur.waiters = append(t.cur.waiters, waiter{p: p, reply: reply, err: err})
+	g := t.join(call, changes, reply, read)
+	t.cur.waiters = append(t.cur.waiters, waiter{p: p, reply: reply, err: err, gate: g})
 }
 
 // answer gives an answer that changes nothing. Together with changes it rides on their batch, whose commit
 // proves that this node led; alone its caller has to make sure.
-func (t *tenure) answer(p *pending, reply Reply, err error) {
+func (t *tenure) answer(p *pending, reply Reply, err error, g *gate) {
 	if t.cur.batch.Len() > 0 {
-		t.cur.waiters = append(t.cur.waiters, waiter{p: p, reply: reply, err: err})
+		t.cur.waiters = append(t.cur.waiters, waiter{p: p, reply: reply, err: err, gate: g})
 		return
 	}
-	p.done <- outcome{reply: reply, err: err, unsure: true, after: t.last}
+	p.done <- outcome{reply: reply, err: err, unsure: true, after: t.last, gate: g}
 }
 
 // repeated deals with a seq that the slot knows (M4): the last one gets the stored answer when its batch is
@@ -69,7 +69,7 @@ func (t *tenure) repeated(p *pending, s *session) bool {
 		return false
 	}
 	if call.Seq < sl.record.Seq {
-		t.answer(p, nil, honeyant.E("meta.Do", honeyant.Stale, call.Op.Code().String(), fmt.Errorf("slot %d is at %d, not %d", call.Slot, sl.record.Seq, call.Seq)))
+		t.answer(p, nil, honeyant.E("meta.Do", honeyant.Stale, call.Op.Code().String(), fmt.Errorf("slot %d is at %d, not %d", call.Slot, sl.record.Seq, call.Seq)), nil)
 		return true
 	}
 	reply, err := sl.record.answer(call.Op)
@@ -79,17 +79,21 @@ func (t *tenure) repeated(p *pending, s *session) bool {
 			t.opens.add(s.id, OpenFile{mk.Volume, entry.Attr.Ino}, call.Stamp)
 		}
 	}
+	g := sl.gate
+	if g == nil { // of an earlier epoch, whose leases may be in use
+		g = t.leases.after([]OpenFile{{}})
+	}
 	if sl.flight == t.cur {
-		t.cur.waiters = append(t.cur.waiters, waiter{p: p, reply: reply, err: err})
+		t.cur.waiters = append(t.cur.waiters, waiter{p: p, reply: reply, err: err, gate: g})
 		return true
 	}
-	t.answer(p, reply, err)
+	t.answer(p, reply, err, g)
 	return true
 }
 
 // evaluateCall runs the operation over the overlay. A lock that a suspect session holds is taken from it by
 // ending that session (rule 18).
-func (t *tenure) evaluateCall(call *Call, s *session) (Reply, *kv.Batch, error) {
+func (t *tenure) evaluateCall(call *Call, s *session) (Reply, *kv.Batch, []OpenFile, error) {
 	for range 16 { // as many sessions may hold parts of one range
 		tx := newTx(t.view, t.env(call, s))
 		if call.Op.Code() == CodeReap {
@@ -103,10 +107,10 @@ func (t *tenure) evaluateCall(call *Call, s *session) (Reply, *kv.Batch, error) 
 				// Laid on before reaping is unlocked; join does it again, which changes nothing.
 				t.overlay.Apply(t.cur.seq, changes)
 			}
-			return reply, changes, err
+			return reply, changes, tx.read.files, err
 		}
 	}
-	return nil, nil, honeyant.E("meta.Do", honeyant.Conflict, call.Op.Code().String(), nil)
+	return nil, nil, nil, honeyant.E("meta.Do", honeyant.Conflict, call.Op.Code().String(), nil)
 }
 
 func (t *tenure) env(call *Call, s *session) Env {
@@ -133,7 +137,7 @@ func (t *tenure) endSuspect(id honeyant.SessionID) bool {
 		return false
 	}
 	t.l.o.Log.Warn("a silent session held what another wants: it is closed", "session", id)
-	t.join(end, changes, nil)
+	t.join(end, changes, nil, nil)
 	return true
 }
 
@@ -149,19 +153,23 @@ func (t *tenure) keep(s *session, call *Call, rec *slotRecord, changes *kv.Batch
 	s.slots[call.Slot] = &slot{record: *rec}
 }
 
-// join adds the changes of one call to the present batch, and notes what the leader's memory has to learn.
-func (t *tenure) join(call *Call, changes *kv.Batch, reply Reply) {
+// join adds the changes of one call, which looked at the inodes read, to the present batch, and notes what the
+// leader's memory has to learn. The answer waits for the gate.
+func (t *tenure) join(call *Call, changes *kv.Batch, reply Reply, read []OpenFile) *gate {
 	f := t.cur
 	f.batch.Append(changes)
 	t.overlay.Apply(f.seq, changes)
 	t.view.learn(changes)
+	g := t.leases.change(f.seq, call, touchedBy(changes), read)
+	f.gates = append(f.gates, g)
 	if s := t.sessions.get(call.Session); s != nil && s.slots[call.Slot] != nil {
-		s.slots[call.Slot].flight = f
+		s.slots[call.Slot].flight, s.slots[call.Slot].gate = f, g
 	}
 	if feedsReaper(changes) {
 		f.effects = append(f.effects, t.wakeReaper)
 	}
 	t.learn(call.Op, reply, f)
+	return g
 }
 
 // learn keeps the tables of the tenure in step with what operations change.

@@ -35,6 +35,7 @@ type session struct {
 type slot struct {
 	record slotRecord
 	flight *flight // carries it; nil if applied before this epoch
+	gate   *gate   // its answers wait for; nil as well
 }
 
 // loadSessions reads the live sessions and those that are dead but not cleaned up.

@@ -81,6 +81,16 @@ func (s *State) Epoch() uint64 {
 	return s.applied.Epoch
 }
 
+// appliedIn is the seq of the last batch of an epoch that has been applied; if a later epoch has begun, all have.
+func (s *State) appliedIn(epoch uint64) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.applied.Epoch != epoch {
+		return ^uint64(0)
+	}
+	return s.applied.Seq
+}
+
 // Apply carries out one log entry. The result is EpochOpened, nil for a batch that took effect, or
 // honeyant.Superseded for one that did not: it was not exactly (epoch in force, last seq + 1), or the entry
 // was applied before. An error means that this replica can not go on (rule 9): stop its metadata role.

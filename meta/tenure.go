@@ -22,6 +22,7 @@ type tenure struct {
 	overlay  *kv.Overlay
 	sessions *sessionTable
 	opens    *openTable
+	leases   *leaseTable
 	verifier *verifier
 	// reaping is held whole while a Reap is evaluated and laid on the overlay, and shared while an open is
 	// registered and checked: whichever comes second sees the other.
@@ -68,6 +69,7 @@ type outcome struct {
 	// still led then, and wait for what it has seen.
 	unsure bool
 	after  *flight
+	gate   *gate // to wait for, may be nil
 }
 
 // flight is a batch on its way, and who waits for it.
@@ -75,6 +77,7 @@ type flight struct {
 	seq     uint64
 	batch   kv.Batch
 	waiters []waiter
+	gates   []*gate  // of its changes
 	effects []func() // what the leader's memory learns when it is applied
 	landed  chan struct{}
 	wait    func() (any, error)
@@ -84,6 +87,7 @@ type waiter struct {
 	p     *pending
 	reply Reply
 	err   error
+	gate  *gate
 }
 
 func newTenure(ctx context.Context, l *Leader, epoch uint64) (*tenure, error) {
@@ -105,9 +109,12 @@ func newTenure(ctx context.Context, l *Leader, epoch uint64) (*tenure, error) {
 	if start.err != nil {
 		return nil, start.err
 	}
+	var old []honeyant.SessionID
 	for _, s := range sessions.list() {
 		t.opens.expect(s.id)
+		old = append(old, s.id)
 	}
+	t.leases = newLeaseTable(epoch, leaseLimits{ttl: l.o.LeaseTTL, max: l.o.MaxLeases}, old)
 	t.ctx, t.fail = context.WithCancelCause(ctx)
 	t.verifier = &verifier{ctx: t.ctx, verify1: l.proposer.Verify}
 	t.cur = t.newFlight(1)
@@ -125,7 +132,7 @@ func (t *tenure) newFlight(seq uint64) *flight {
 // serve runs the tenure to its end and tells the cause.
 func (t *tenure) serve() error {
 	var all sync.WaitGroup
-	for _, run := range []func(){t.evaluate, t.land, t.watchSessions, t.reap} {
+	for _, run := range []func(){t.evaluate, t.land, t.watchSessions, t.watchLeases, t.reap} {
 		all.Go(run)
 	}
 	<-t.ctx.Done()
@@ -136,6 +143,9 @@ func (t *tenure) serve() error {
 
 // do puts a change through the tenure.
 func (t *tenure) do(ctx context.Context, call *Call) (Reply, error) {
+	if err := t.room(call); err != nil {
+		return nil, err
+	}
 	p := &pending{ctx: ctx, call: call, done: make(chan outcome, 1)}
 	select {
 	case t.requests <- p:
@@ -161,24 +171,38 @@ func (t *tenure) do(ctx context.Context, call *Call) (Reply, error) {
 	}
 }
 
-// finish makes sure of an outcome that no later batch vouches for.
+// finish makes sure of an outcome that no later batch vouches for, and waits until nobody remembers what it
+// shows to be over.
 func (t *tenure) finish(ctx context.Context, call *Call, out outcome) (Reply, error) {
+	if err := t.sure(ctx, call, out); err != nil {
+		return nil, err
+	}
+	if err := t.await(ctx, call, out.gate); err != nil {
+		return nil, err
+	}
+	if out.gate != nil && out.err == nil {
+		call.granted = out.gate.grant
+	}
+	return out.reply, out.err
+}
+
+func (t *tenure) sure(ctx context.Context, call *Call, out outcome) error {
 	if !out.unsure {
-		return out.reply, out.err
+		return nil
 	}
 	if err := t.verifier.verify(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	if out.after != nil {
 		select {
 		case <-out.after.landed:
 		case <-ctx.Done():
-			return nil, t.gaveUp(ctx, call)
+			return t.gaveUp(ctx, call)
 		case <-t.ctx.Done():
-			return nil, t.over(call)
+			return t.over(call)
 		}
 	}
-	return out.reply, out.err
+	return nil
 }
 
 func (t *tenure) gaveUp(ctx context.Context, call *Call) error {
@@ -267,8 +291,9 @@ func (t *tenure) land() {
 			effect()
 		}
 		close(f.landed)
+		t.leases.applied(f.gates)
 		for _, w := range f.waiters {
-			w.p.done <- outcome{reply: w.reply, err: w.err}
+			w.p.done <- outcome{reply: w.reply, err: w.err, gate: w.gate}
 		}
 		t.landed <- struct{}{}
 	}

@@ -42,6 +42,7 @@ type Tx struct {
 	view    *kv.Overlay    // own changes over base, made by the first scan
 	err     error
 
+	read   fileList         // inodes that the operation looked at
 	used   []*usageChange   // usage read or changed, written by finish
 	added  []volumeChunk    // chunks recorded by this operation
 	stores []honeyant.Store // stores looked at
@@ -115,6 +116,7 @@ func (t *Tx) get(key []byte) ([]byte, bool) {
 	if i := t.own(key); i >= 0 {
 		return bytes.Clone(t.changes[i].Value), !t.changes[i].Delete && t.err == nil
 	}
+	t.read.note(key)
 	v, ok, err := t.base.Get(key)
 	t.fail(err)
 	return v, ok && t.err == nil
@@ -144,11 +146,13 @@ func (t *Tx) del(key []byte) { t.change(kv.Change{Key: key, Delete: true}) }
 
 // scan goes through lower <= key < upper; fn must not keep its arguments nor change the state.
 func (t *Tx) scan(lower, upper []byte, fn func(key, value []byte) bool) {
+	t.read.note(lower)
 	t.fail(t.reader().Scan(lower, upper, fn))
 }
 
 // scanReverse is scan from the end.
 func (t *Tx) scanReverse(lower, upper []byte, fn func(key, value []byte) bool) {
+	t.read.note(lower)
 	t.fail(t.reader().ScanReverse(lower, upper, fn))
 }
 

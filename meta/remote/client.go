@@ -30,6 +30,9 @@ type Options struct {
 	Deadline time.Duration   // "meta-call": the longest a call without a deadline of its own takes; default 30 s
 	Attempt  time.Duration   // "meta-attempt": the longest one node is waited for before the next is asked; default 3 s
 	Log      *slog.Logger    // default: nothing is logged
+	// Clock is a clock that goes on while the machine sleeps, by which leases are counted (rule 15); default: the
+	// kernel's CLOCK_BOOTTIME.
+	Clock func() time.Duration
 	// OnFenced is called once, on a goroutine of its own, when the session turns out to be dead.
 	OnFenced func()
 }
@@ -40,6 +43,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Attempt <= 0 {
 		o.Attempt = 3 * time.Second
+	}
+	if o.Clock == nil {
+		o.Clock = bootTime
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -68,6 +74,7 @@ type question struct {
 	direct func(ctx context.Context, l *meta.Leader) error
 	encode func() []byte
 	decode func(body []byte) error
+	grant  *meta.Grant // set to what the answer grants; may be nil
 	// failed is told of each attempt whose outcome is unknown; may be nil.
 	failed func()
 }
@@ -149,6 +156,9 @@ func (c *client) attempt(ctx context.Context, q *question) error {
 	var a answer
 	if err := wire.Unmarshal(raw, a.fields); err != nil {
 		return honeyant.E("remote.Do", honeyant.Corrupt, node.String(), err)
+	}
+	if q.grant != nil {
+		*q.grant = a.grant
 	}
 	if a.failed {
 		if a.kind == honeyant.NotLeader {
@@ -238,12 +248,18 @@ func (c *client) forget(node honeyant.NodeID, silence time.Duration) {
 
 // do carries out a call.
 func (c *client) do(ctx context.Context, call *meta.Call) (reply meta.Reply, err error) {
+	reply, _, err = c.doLeased(ctx, call)
+	return reply, err
+}
+
+// doLeased carries out a call and tells what may be remembered of the answer, also of an error.
+func (c *client) doLeased(ctx context.Context, call *meta.Call) (reply meta.Reply, grant meta.Grant, err error) {
 	var op []byte
 	change := !meta.ReadOnly(call.Op)
 	q := question{
 		method: methodDo,
 		direct: func(ctx context.Context, l *meta.Leader) (err error) {
-			reply, err = l.Do(ctx, *call)
+			reply, grant, err = l.DoLeased(ctx, *call)
 			return err
 		},
 		encode: func() []byte {
@@ -260,12 +276,13 @@ func (c *client) do(ctx context.Context, call *meta.Call) (reply meta.Reply, err
 			}
 			return nil
 		},
+		grant:  &grant,
 		failed: func() { call.Retry = change },
 	}
 	if err := c.ask(ctx, &q); err != nil {
-		return nil, err
+		return nil, grant, err
 	}
-	return reply, nil
+	return reply, grant, nil
 }
 
 // Admin carries out operations without a session: for nodes, stores, tokens, settings and healing, whose

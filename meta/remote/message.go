@@ -17,7 +17,11 @@ const (
 	methodRenew
 	methodReassert
 	methodRelease
+	methodRecalls
 )
+
+// maxCover bounds the inodes that a session says it has set aside for a change.
+const maxCover = 16
 
 // maxOp bounds an encoded operation or reply, in bytes.
 const maxOp = 4 << 20
@@ -34,6 +38,8 @@ func (r *doRequest) fields(c *wire.Codec) {
 	wire.Uint(c, &r.call.Seq)
 	c.Bool(&r.call.Retry)
 	wire.Uint(c, &r.call.Stamp)
+	c.Bool(&r.call.Lease)
+	wire.Slice(c, &r.call.Cover, maxCover, openFile)
 	c.View(&r.op, maxOp)
 }
 
@@ -76,11 +82,62 @@ func (r *releaseRequest) fields(c *wire.Codec) {
 	})
 }
 
+// renewRequest says that a session is alive, and what leases it has use for.
+type renewRequest struct {
+	session honeyant.SessionID
+	epoch   uint64
+	want    bool
+}
+
+func (r *renewRequest) fields(c *wire.Codec) {
+	wire.Uint(c, &r.session)
+	wire.Uint(c, &r.epoch)
+	c.Bool(&r.want)
+}
+
 func renewalFields(c *wire.Codec, r *meta.Renewal) {
 	wire.Uint(c, &r.Epoch)
 	wire.Int(c, &r.TTL)
-	if c.Decoding() && (r.TTL < 0 || r.TTL > time.Hour) {
-		c.Failf("TTL %v", r.TTL)
+	wire.Uint(c, &r.LeaseTerm)
+	wire.Int(c, &r.LeaseTTL)
+	if c.Decoding() && (r.TTL < 0 || r.TTL > time.Hour || r.LeaseTTL < 0 || r.LeaseTTL > time.Hour) {
+		c.Failf("TTL %v, of leases %v", r.TTL, r.LeaseTTL)
+	}
+}
+
+// recallsRequest acknowledges recalls up to ack and asks for more.
+type recallsRequest struct {
+	session honeyant.SessionID
+	term    uint64
+	ack     uint64
+	hold    time.Duration // the longest time to wait for more
+}
+
+// maxHold bounds how long a call for recalls may wait.
+const maxHold = 10 * time.Second
+
+func (r *recallsRequest) fields(c *wire.Codec) {
+	wire.Uint(c, &r.session)
+	wire.Uint(c, &r.term)
+	wire.Uint(c, &r.ack)
+	wire.Int(c, &r.hold)
+	if c.Decoding() && (r.hold < 0 || r.hold > maxHold) {
+		c.Failf("hold %v", r.hold)
+	}
+}
+
+func recallFields(c *wire.Codec, r *meta.Recall) {
+	wire.Uint(c, &r.Epoch)
+	wire.Uint(c, &r.Term)
+	wire.Uint(c, &r.Seq)
+	wire.Slice(c, &r.Files, maxOpens, openFile)
+}
+
+func grantFields(c *wire.Codec, g *meta.Grant) {
+	wire.Uint(c, &g.Term)
+	if g.Term != 0 {
+		wire.Uint(c, &g.Epoch)
+		wire.Slice(c, &g.Except, maxOpens, openFile)
 	}
 }
 
@@ -92,10 +149,12 @@ type answer struct {
 	text   string
 	leader honeyant.NodeID // a hint, with NotLeader; 0: none
 	body   []byte
+	grant  meta.Grant // of leases, also with a failure
 }
 
 func (a *answer) fields(c *wire.Codec) {
 	c.Bool(&a.failed)
+	grantFields(c, &a.grant)
 	if !a.failed {
 		c.View(&a.body, maxOp)
 		return

@@ -36,32 +36,44 @@ type server struct{ o ServerOptions }
 func (s *server) handle(ctx context.Context, peer honeyant.NodeID, m rpc.Method, req []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.o.Deadline, fmt.Errorf("meta-serve: no outcome within %v", s.o.Deadline))
 	defer cancel()
-	body, err := s.serve(ctx, peer, m, req)
+	var grant meta.Grant
+	body, err := s.serve(ctx, peer, &grant, m, req)
 	a := answer{body: body}
 	if err != nil {
 		a = failure(err, s.o.Hint)
 	}
+	a.grant = grant
 	return wire.Marshal(a.fields), nil
 }
 
-func (s *server) serve(ctx context.Context, peer honeyant.NodeID, m rpc.Method, req []byte) ([]byte, error) {
+func (s *server) serve(ctx context.Context, peer honeyant.NodeID, grant *meta.Grant, m rpc.Method, req []byte) ([]byte, error) {
 	l, ok := s.o.Leader()
 	if !ok || l == nil {
 		return nil, honeyant.E("remote.Serve", honeyant.NotLeader, "", nil)
 	}
 	switch m {
 	case methodDo:
-		return s.do(ctx, l, peer, req)
+		return s.do(ctx, l, peer, grant, req)
 	case methodRenew:
-		var id honeyant.SessionID
-		if err := wire.Unmarshal(req, func(c *wire.Codec) { wire.Uint(c, &id) }); err != nil {
+		var q renewRequest
+		if err := wire.Unmarshal(req, q.fields); err != nil {
 			return nil, err
 		}
-		r, err := l.Renew(ctx, id)
+		r, err := l.RenewLeases(ctx, q.session, q.epoch, q.want)
 		if err != nil {
 			return nil, err
 		}
 		return wire.Marshal(func(c *wire.Codec) { renewalFields(c, &r) }), nil
+	case methodRecalls:
+		var q recallsRequest
+		if err := wire.Unmarshal(req, q.fields); err != nil {
+			return nil, err
+		}
+		r, err := l.Recalls(ctx, q.session, q.term, q.ack, q.hold)
+		if err != nil {
+			return nil, err
+		}
+		return wire.Marshal(func(c *wire.Codec) { recallFields(c, &r) }), nil
 	case methodReassert:
 		var r reassertRequest
 		if err := wire.Unmarshal(req, r.fields); err != nil {
@@ -78,7 +90,7 @@ func (s *server) serve(ctx context.Context, peer honeyant.NodeID, m rpc.Method, 
 	return nil, honeyant.E("remote.Serve", honeyant.Unsupported, fmt.Sprintf("method %d", m), nil)
 }
 
-func (s *server) do(ctx context.Context, l *meta.Leader, peer honeyant.NodeID, req []byte) ([]byte, error) {
+func (s *server) do(ctx context.Context, l *meta.Leader, peer honeyant.NodeID, grant *meta.Grant, req []byte) ([]byte, error) {
 	var r doRequest
 	if err := wire.Unmarshal(req, r.fields); err != nil {
 		return nil, err
@@ -104,7 +116,8 @@ func (s *server) do(ctx context.Context, l *meta.Leader, peer honeyant.NodeID, r
 		return nil, honeyant.E("remote.Serve", honeyant.NotPermitted, op.Code().String(), fmt.Errorf("the leader does it by itself"))
 	}
 	r.call.Op = op
-	reply, err := l.Do(ctx, r.call)
+	reply, g, err := l.DoLeased(ctx, r.call)
+	*grant = g
 	if err != nil {
 		return nil, err
 	}

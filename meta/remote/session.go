@@ -26,12 +26,14 @@ type Session struct {
 	asserted atomic.Uint64 // the newest one whose leader knows all that is open
 	heard    atomic.Int64  // when the newest answered renewal was sent, in nanoseconds since born
 	ttl      atomic.Int64  // nanoseconds
+	leaseTTL atomic.Int64  // nanoseconds
 	born     time.Time
 
 	ctx    context.Context // ends when the session is over, with the cause
 	end    context.CancelCauseFunc
 	fenced atomic.Bool
 	wake   chan struct{} // holds 1: renew now
+	leases leases
 
 	mu     sync.Mutex // guards below
 	closed bool
@@ -58,6 +60,7 @@ func Open(ctx context.Context, o Options) (*Session, error) {
 		born: sent, wake: make(chan struct{}, 1),
 	}
 	s.epoch.Store(r.Epoch)
+	s.leases.epoch, s.leases.era = r.Epoch, 1
 	s.asserted.Store(r.Epoch)
 	s.ttl.Store(int64(4 * time.Second))
 	s.ctx, s.end = context.WithCancelCause(context.Background())
@@ -89,6 +92,10 @@ func (s *Session) Status() (slotsBusy, openFiles int) { return s.slots.used(), s
 // Interrupted (ctx was cancelled), both of which leave open whether it was or will be done; Fenced. The op is
 // not read any more when Do has returned. A Lock whose outcome stays open should be followed by an Unlock.
 func (s *Session) Do(ctx context.Context, op meta.Op) (meta.Reply, error) {
+	return s.carryOut(ctx, op, &terms{})
+}
+
+func (s *Session) carryOut(ctx context.Context, op meta.Op, t *terms) (meta.Reply, error) {
 	if err := s.dead(); err != nil {
 		return nil, err
 	}
@@ -104,14 +111,14 @@ func (s *Session) Do(ctx context.Context, op meta.Op) (meta.Reply, error) {
 		f := meta.OpenFile{Volume: o.Volume, Ino: o.Ino}
 		stamp, end := s.opens.begin(&f)
 		defer end()
-		if reply, err = s.c.do(ctx, &meta.Call{Session: s.id, Stamp: stamp, Op: op}); err == nil {
+		if reply, t.grant, err = s.c.doLeased(ctx, &meta.Call{Session: s.id, Stamp: stamp, Lease: t.lease, Op: op}); err == nil {
 			s.opens.opened(f)
 		}
 	default:
 		if meta.ReadOnly(op) {
-			reply, err = s.c.do(ctx, &meta.Call{Session: s.id, Op: op})
+			reply, t.grant, err = s.c.doLeased(ctx, &meta.Call{Session: s.id, Lease: t.lease, Op: op})
 		} else {
-			reply, err = s.change(ctx, op)
+			reply, err = s.change(ctx, op, t)
 		}
 	}
 	return reply, s.judge(err)
@@ -148,7 +155,7 @@ func (s *Session) fence() {
 }
 
 // change carries out a change in a slot.
-func (s *Session) change(ctx context.Context, op meta.Op) (meta.Reply, error) {
+func (s *Session) change(ctx context.Context, op meta.Op, t *terms) (meta.Reply, error) {
 	slot, seq, ok := s.slots.take(ctx, s.ctx.Done())
 	if !ok {
 		if err := s.dead(); err != nil {
@@ -156,18 +163,20 @@ func (s *Session) change(ctx context.Context, op meta.Op) (meta.Reply, error) {
 		}
 		return nil, ended(ctx, errors.New("all slots are busy"))
 	}
-	call := &meta.Call{Session: s.id, Slot: slot, Seq: seq, Op: op}
+	call := &meta.Call{Session: s.id, Slot: slot, Seq: seq, Lease: t.lease, Cover: t.want.Cover, Op: op}
 	mk, opens := op.(*meta.Make)
 	if opens = opens && mk.Open; opens {
 		stamp, end := s.opens.begin(nil)
 		defer end()
 		call.Stamp = stamp
 	}
-	reply, err := s.c.do(ctx, call)
+	reply, grant, err := s.c.doLeased(ctx, call)
 	if unknown(err) {
-		s.resolve(call, err)
+		t.open = true
+		s.resolve(call, t.want.Settled, err)
 		return nil, err
 	}
+	t.grant = grant
 	s.slots.give(slot)
 	if e, ok := reply.(*meta.EntryReply); ok && err == nil && opens {
 		s.opens.opened(meta.OpenFile{Volume: mk.Volume, Ino: e.Attr.Ino})
@@ -182,7 +191,7 @@ func unknown(err error) bool {
 
 // resolve goes on asking for the outcome of a change whose caller has gone (W1). It works on a copy of the
 // operation: the caller has its own back.
-func (s *Session) resolve(call *meta.Call, cause error) {
+func (s *Session) resolve(call *meta.Call, settled func(), cause error) {
 	op, err := meta.DecodeOp(meta.EncodeOp(call.Op))
 	if err != nil {
 		panic("remote: an operation does not decode: " + err.Error())
@@ -206,16 +215,26 @@ func (s *Session) resolve(call *meta.Call, cause error) {
 			}
 		}
 		s.slots.give(again.Slot)
+		if settled != nil {
+			settled()
+		}
 	})
 }
 
 // keepAlive renews the session, says what is open to new leaders, and what is no longer open.
 func (s *Session) keepAlive() {
-	asserting := make(chan struct{}, 1) // one at a time
+	asserting, releasing := make(chan struct{}, 1), make(chan struct{}, 1) // one at a time
 	for {
 		ttl := time.Duration(s.ttl.Load())
-		s.renew(ttl)
-		s.sayReleased(ttl)
+		again := s.renew(ttl)
+		select {
+		case releasing <- struct{}{}: // aside: leases must be renewed meanwhile
+			s.work.Go(func() {
+				s.sayReleased(ttl)
+				<-releasing
+			})
+		default:
+		}
 		if s.asserted.Load() != s.epoch.Load() {
 			select {
 			case asserting <- struct{}{}:
@@ -226,41 +245,60 @@ func (s *Session) keepAlive() {
 			default:
 			}
 		}
+		if again {
+			continue
+		}
 		select {
 		case <-s.ctx.Done():
 			return
 		case <-s.wake:
-		case <-time.After(ttl / 4):
+		case <-time.After(s.renewEvery(ttl)):
 		}
 	}
 }
 
-// renew says that the session is alive. What fails is tried again at the next turn.
-func (s *Session) renew(ttl time.Duration) {
+// renewEvery is how often to renew: four times in a TTL of the session, and of its leases if it wants any.
+func (s *Session) renewEvery(ttl time.Duration) time.Duration {
+	if _, want := s.leases.wanted(); want {
+		if lease := time.Duration(s.leaseTTL.Load()); lease > 0 {
+			ttl = min(ttl, lease)
+		}
+	}
+	return ttl / 4
+}
+
+// renew says that the session is alive. What fails is tried again at the next turn; again says that this should
+// be at once.
+func (s *Session) renew(ttl time.Duration) (again bool) {
 	ctx, cancel := context.WithTimeoutCause(s.ctx, ttl, errors.New("renewal: no answer within a TTL"))
 	defer cancel()
 	var r meta.Renewal
-	sent := time.Since(s.born)
+	sent, at := time.Since(s.born), s.o.Clock()
+	epoch, want := s.leases.wanted()
 	err := s.c.ask(ctx, &question{
 		method: methodRenew,
 		direct: func(ctx context.Context, l *meta.Leader) (err error) {
-			r, err = l.Renew(ctx, s.id)
+			sent, at = time.Since(s.born), s.o.Clock()
+			r, err = l.RenewLeases(ctx, s.id, epoch, want)
 			return err
 		},
 		encode: func() []byte {
-			sent = time.Since(s.born)
-			return wire.Marshal(func(c *wire.Codec) { wire.Uint(c, &s.id) })
+			sent, at = time.Since(s.born), s.o.Clock()
+			q := renewRequest{session: s.id, epoch: epoch, want: want}
+			return wire.Marshal(q.fields)
 		},
 		decode: func(body []byte) error {
 			return wire.Unmarshal(body, func(c *wire.Codec) { renewalFields(c, &r) })
 		},
 	})
 	if s.judge(err) != nil {
-		return
+		return false
 	}
 	s.heard.Store(int64(sent))
 	s.ttl.Store(int64(max(r.TTL, 100*time.Millisecond)))
+	s.leaseTTL.Store(int64(r.LeaseTTL))
 	s.epoch.Store(r.Epoch) // only a leader that the quorum confirmed answers, so it never goes back
+	return s.leases.renewed(&r, at, s.o.Clock())
 }
 
 // sayReleased tells the leader what is no longer open.
@@ -335,6 +373,7 @@ func (s *Session) Close(ctx context.Context) error {
 	if !was && !s.fenced.Load() {
 		ctx, cancel := s.c.withDeadline(ctx)
 		defer cancel()
+		s.giveLeasesBack()
 		_, err = s.c.do(ctx, &meta.Call{Op: &meta.CloseSession{Session: s.id}})
 	}
 	s.end(errors.New("the session is closed"))

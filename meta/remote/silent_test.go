@@ -33,7 +33,7 @@ func TestSilentLeaderIsAskedOnce(t *testing.T) {
 		}()
 		began := time.Now()
 		must(t, s, create("after"))
-		if took := time.Since(began); took > 3*time.Second {
+		if took := time.Since(began); took > 3500*time.Millisecond { // the renewal that the new leader waits for may be under way to the old one
 			t.Errorf("a leader that is there after 2.5 s was found after %s", took)
 		}
 	})

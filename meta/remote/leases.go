@@ -1,0 +1,204 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/honeyant/honeyant/meta"
+	"github.com/honeyant/honeyant/rpc/wire"
+)
+
+// leases is what the session knows of its shared leases. They are in force, all of them, in one era: while one
+// leadership epoch and one term at its leader last and each answered renewal was sent less than the leases' TTL
+// ago. Safe for concurrent use.
+type leases struct {
+	mu     sync.Mutex // guards all below
+	forget func([]meta.OpenFile)
+	era    uint64
+	epoch  uint64        // what an answer must come from to count
+	term   uint64        // 0: no leases
+	until  time.Duration // by Options.Clock
+	news   chan struct{} // closed when any of this changes
+}
+
+func (l *leases) changed() {
+	if l.news != nil {
+		close(l.news)
+		l.news = nil
+	}
+}
+
+// end begins another era, without leases.
+func (l *leases) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.era++
+	l.term, l.until = 0, 0
+	l.changed()
+}
+
+// wanted tells whether leases are asked for, and the epoch whose leases alone are remembered.
+func (l *leases) wanted() (epoch uint64, want bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.epoch, l.forget != nil
+}
+
+// renewed takes in an answered renewal; again says that another one should follow at once.
+func (l *leases) renewed(r *meta.Renewal, sent, now time.Duration) (again bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if r.Epoch < l.epoch {
+		return false
+	}
+	if r.Epoch > l.epoch {
+		l.era++
+		l.epoch, l.term, l.until = r.Epoch, 0, 0
+		l.changed()
+		return l.forget != nil
+	}
+	if r.LeaseTerm != l.term || now >= l.until {
+		l.era++ // something was, or may have been, forgotten there
+		l.term = r.LeaseTerm
+		l.changed()
+	}
+	if l.until = 0; l.term != 0 {
+		l.until = sent + r.LeaseTTL
+	}
+	return false
+}
+
+// Watch asks for shared leases from now on. forget is called with inodes of which nothing may be remembered any
+// more; it must not wait for anything, and not for calls of this session. Once only.
+func (s *Session) Watch(forget func([]meta.OpenFile)) {
+	s.leases.mu.Lock()
+	s.leases.forget = forget
+	s.leases.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed && s.ctx.Err() == nil {
+		s.work.Go(s.pollRecalls)
+		s.kick()
+	}
+}
+
+// Era numbers the time during which leases are in force; ok false if none are at this moment. What was granted in
+// another era is to be forgotten.
+func (s *Session) Era() (era uint64, ok bool) {
+	now := s.o.Clock()
+	s.leases.mu.Lock()
+	defer s.leases.mu.Unlock()
+	return s.leases.era, s.leases.term != 0 && now < s.leases.until
+}
+
+// DoLeased is Do that asks for leases on what the answer speaks of, and tells what was granted, also with an error.
+func (s *Session) DoLeased(ctx context.Context, op meta.Op, w meta.Want) (meta.Reply, meta.Held, error) {
+	era, ok := s.Era()
+	t := &terms{lease: ok, want: w}
+	reply, err := s.carryOut(ctx, op, t)
+	held := meta.Held{Open: t.open}
+	s.leases.mu.Lock()
+	defer s.leases.mu.Unlock()
+	if g := t.grant; g.Term != 0 && s.leases.era == era && s.leases.epoch == g.Epoch && s.leases.term == g.Term {
+		held.Era, held.Except = era, g.Except
+	}
+	return reply, held, err
+}
+
+// terms are what a call asks for besides the operation, and what it got.
+type terms struct {
+	lease bool
+	want  meta.Want
+	grant meta.Grant
+	open  bool // the outcome is not known; want.Settled will tell when it is
+}
+
+func (s *Session) kick() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// pollRecalls keeps one call for recalls at the leader, and carries them out.
+func (s *Session) pollRecalls() {
+	var term, ack uint64
+	for s.ctx.Err() == nil {
+		s.leases.mu.Lock()
+		now, forget := s.leases.term, s.leases.forget
+		if s.leases.news == nil {
+			s.leases.news = make(chan struct{})
+		}
+		news := s.leases.news
+		s.leases.mu.Unlock()
+		if now != term {
+			term, ack = now, 0
+		}
+		if term != 0 {
+			r, err := s.recalls(term, ack)
+			if err == nil && r.Term == term {
+				if len(r.Files) > 0 && forget != nil {
+					forget(r.Files)
+				}
+				ack = r.Seq
+				continue
+			}
+			s.kick() // to hear of the new term or epoch
+		}
+		select {
+		case <-news:
+		case <-s.ctx.Done():
+		case <-time.After(recallPause):
+		}
+	}
+}
+
+// recallPause is before recalls are asked for again after a failure.
+const recallPause = 50 * time.Millisecond
+
+func (s *Session) recalls(term, ack uint64) (r meta.Recall, err error) {
+	hold := min(s.o.Attempt/2, maxHold)
+	ctx, cancel := context.WithTimeoutCause(s.ctx, 2*hold, errors.New("recalls: no answer"))
+	defer cancel()
+	err = s.c.attempt(ctx, &question{
+		method: methodRecalls,
+		direct: func(ctx context.Context, l *meta.Leader) (err error) {
+			r, err = l.Recalls(ctx, s.id, term, ack, hold)
+			return err
+		},
+		encode: func() []byte {
+			q := recallsRequest{session: s.id, term: term, ack: ack, hold: hold}
+			return wire.Marshal(q.fields)
+		},
+		decode: func(body []byte) error {
+			return wire.Unmarshal(body, func(c *wire.Codec) { recallFields(c, &r) })
+		},
+	})
+	return r, s.judge(err)
+}
+
+// bootTime is CLOCK_BOOTTIME.
+func bootTime() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+		panic("remote: no CLOCK_BOOTTIME: " + err.Error()) // every Linux since 2.6.39 has it
+	}
+	return time.Duration(ts.Nano())
+}
+
+// giveLeasesBack tells the leader that the session remembers nothing any more, so that nobody has to wait for its
+// leases to end. If it is not heard they end by themselves.
+func (s *Session) giveLeasesBack() {
+	s.leases.mu.Lock()
+	wanted := s.leases.forget != nil
+	s.leases.forget = nil
+	s.leases.mu.Unlock()
+	s.leases.end()
+	if wanted {
+		s.renew(firstPause * 50)
+	}
+}
