@@ -8,8 +8,9 @@ import (
 	"github.com/honeyant/honeyant"
 )
 
-// sender writes the frames of one connection from one goroutine: whatever was queued
-// while the last Write ran goes out together with the next.
+// sender writes the frames of one connection. A small frame that finds nothing queued is
+// written by its caller, which spares waking another goroutine; all others go through one
+// goroutine, and whatever was queued while the last Write ran goes out together with the next.
 type sender struct {
 	conn    Conn
 	silence time.Duration // a piece that takes longer to write means that the peer is gone
@@ -17,6 +18,7 @@ type sender struct {
 	mu     sync.Mutex // guards what follows
 	queue  []byte
 	spare  []byte
+	busy   bool          // somebody is writing
 	room   chan struct{} // closed when a full queue was taken; nil if nobody waits
 	failed error
 
@@ -29,6 +31,9 @@ const (
 	sendQueue = 1 << 20
 	// keepQueue is the largest buffer kept when a connection falls idle.
 	keepQueue = 64 << 10
+	// directFrame is the largest frame that its caller writes: it fits the kernel's buffer
+	// unless the peer has stopped reading, and then the connection is given up soon anyway.
+	directFrame = 16 << 10
 )
 
 func newSender(c Conn, silence time.Duration) *sender {
@@ -46,6 +51,9 @@ func (s *sender) send(ctx context.Context, f frame, payload []byte) error {
 		if s.failed != nil {
 			defer s.mu.Unlock()
 			return s.failed
+		}
+		if ctx != nil && !s.busy && len(s.queue) == 0 && headerSize+len(payload) <= directFrame {
+			return s.direct(head[:], payload)
 		}
 		if len(s.queue) < sendQueue || ctx == nil {
 			first := len(s.queue) == 0
@@ -67,6 +75,24 @@ func (s *sender) send(ctx context.Context, f frame, payload []byte) error {
 			return honeyant.E("rpc.Send", honeyant.Unavailable, "", ctx.Err())
 		}
 	}
+}
+
+// direct writes one frame from the caller's goroutine. s.mu is held, and given up.
+func (s *sender) direct(head, payload []byte) error {
+	out := append(append(s.spare[:0], head...), payload...)
+	s.spare, s.busy = nil, true
+	s.mu.Unlock()
+	err := s.write(out)
+	s.mu.Lock()
+	s.busy, s.spare = false, out[:0]
+	more := len(s.queue) > 0
+	s.mu.Unlock()
+	if err != nil {
+		s.fail(err)
+	} else if more {
+		s.poke()
+	}
+	return err
 }
 
 func (s *sender) poke() {
@@ -103,31 +129,33 @@ func (s *sender) run() error {
 				defer s.mu.Unlock()
 				return s.failed
 			}
+			if s.busy || len(s.queue) == 0 {
+				s.mu.Unlock()
+				break // a direct writer pokes when it is done
+			}
 			out := s.queue
-			s.queue, s.spare = s.spare[:0], nil
+			s.queue, s.spare, s.busy = s.spare[:0], nil, true
 			s.openLocked()
 			s.mu.Unlock()
-			if len(out) == 0 {
-				s.keepSpare(out)
-				break
-			}
-			if err := s.write(out); err != nil {
+			err := s.write(out)
+			s.written(out)
+			if err != nil {
 				s.fail(err)
 				return err
 			}
-			s.keepSpare(out)
 		}
 	}
 	return nil
 }
 
-func (s *sender) keepSpare(b []byte) {
-	if cap(b) > keepQueue {
-		return
-	}
+// written ends a turn of the goroutine and keeps its buffer for the next.
+func (s *sender) written(b []byte) {
 	s.mu.Lock()
-	s.spare = b[:0]
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	s.busy = false
+	if cap(b) <= keepQueue && s.spare == nil {
+		s.spare = b[:0]
+	}
 }
 
 // write sends out in pieces, each with a deadline of its own: slow is not silent.
