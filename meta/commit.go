@@ -177,14 +177,18 @@ func (o *Commit) inChunk(op string, tx *Tx, e *honeyant.Extent, length map[honey
 // ask for less.
 func (t *Tx) bounded(op string, i *Inode) error {
 	const rest = 64 // keys that the end of the operation may still take
-	size := 0
-	for n := range t.changes {
-		size += len(t.changes[n].Key) + len(t.changes[n].Value) + 8
-	}
-	if len(t.changes) > MaxTouched-rest || size > MaxOpSize-rest<<10 {
+	if len(t.changes) > MaxTouched-rest || t.size() > MaxOpSize-rest<<10 {
 		return honeyant.E(op, honeyant.OutOfRange, inoString(i.Attr.Ino), fmt.Errorf("touches too many extents; ask for less at a time"))
 	}
 	return nil
+}
+
+// size is about how many bytes the operation changes so far.
+func (t *Tx) size() (bytes int) {
+	for n := range t.changes {
+		bytes += len(t.changes[n].Key) + len(t.changes[n].Value) + 8
+	}
+	return bytes
 }
 
 // CommitReply is the inode after the commit.

@@ -35,7 +35,12 @@ func (o *CloseSession) eval(tx *Tx) (Reply, error) {
 		tx.del(slotKey(id, n))
 	}
 	files, more := tx.heldBy(id, maxCloseLocks)
-	for _, f := range files {
+	for n, f := range files {
+		if tx.size() > MaxOpSize/2 { // the locks of others that stay are written anew
+			more = true
+			files = files[:n]
+			break
+		}
 		tx.dropLocks(id, f.Volume, f.Ino)
 	}
 	if more {
