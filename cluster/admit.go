@@ -18,7 +18,6 @@ import (
 const (
 	joinsAtOnce  = 8                // connections served at once; more wait in the queue
 	joinPatience = 10 * time.Second // for a joiner's request, and again for its answer
-	joinRequests = 64 << 10         // bytes of the largest request
 )
 
 // ServeJoin answers machines that want to join, on any member: what they ask goes to the
@@ -69,14 +68,11 @@ func (a *Agent) serveJoinConn(ctx context.Context, conn rpc.Conn) {
 		if err := conn.SetReadDeadline(time.Now().Add(joinPatience)); err != nil {
 			return nil, err
 		}
-		raw, err := readJoin(conn)
+		raw, err := readJoin(conn, joinRequests)
 		if err != nil {
 			return nil, err
 		}
 		req := new(joinRequest)
-		if len(raw) > joinRequests {
-			return nil, honeyant.E("cluster.Join", honeyant.Invalid, "", fmt.Errorf("a request of %d bytes", len(raw)))
-		}
 		if err := wire.Unmarshal(raw, req.fields); err != nil {
 			return nil, err
 		}

@@ -22,8 +22,11 @@ import (
 // joinWait bounds a join as a whole unless ctx ends earlier.
 const joinWait = 60 * time.Second
 
-// A join message: its length (4 bytes, big-endian), then the body; joinMost bounds it.
-const joinMost = 16 << 20
+// A join message: its length (4 bytes, big-endian), then the body, of at most joinRequests or joinAnswer bytes.
+const (
+	joinRequests = 64 << 10
+	joinAnswer   = 16 << 20
+)
 
 // JoinOptions say how a machine joins.
 type JoinOptions struct {
@@ -108,7 +111,7 @@ func askToJoin(ctx context.Context, conn rpc.Conn, req *joinRequest) (*joinReply
 	if err := writeJoin(conn, wire.Marshal(req.fields)); err != nil {
 		return nil, honeyant.E("cluster.Join", honeyant.Unavailable, "", err)
 	}
-	raw, err := readJoin(conn)
+	raw, err := readJoin(conn, joinAnswer)
 	if err != nil {
 		return nil, honeyant.E("cluster.Join", honeyant.Unavailable, "", err)
 	}
@@ -137,13 +140,13 @@ func writeJoin(w io.Writer, body []byte) error {
 	return err
 }
 
-func readJoin(r io.Reader) ([]byte, error) {
+func readJoin(r io.Reader, most uint32) ([]byte, error) {
 	var head [4]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return nil, err
 	}
 	size := binary.BigEndian.Uint32(head[:])
-	if size > joinMost {
+	if size > most {
 		return nil, honeyant.E("cluster.Join", honeyant.Corrupt, "", fmt.Errorf("a message of %d bytes", size))
 	}
 	// Grows with what arrives: a lying length costs nothing.

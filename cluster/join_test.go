@@ -230,6 +230,22 @@ func flip(c byte) string {
 	return "a"
 }
 
+// Nobody who has not shown a token makes a member read more than a request can be: eight strangers who each announce the
+// largest answer would take more memory than a small node has.
+func TestStrangerAnnouncesTooMuch(t *testing.T) {
+	_, one, _ := found(t)
+	conn, _, err := rpc.DialJoin(t.Context(), one.addr, one.id.Pin())
+	must(t, err)
+	defer conn.Close()
+	_, err = conn.Write([]byte{0, 0x10, 0, 0}) // 1 MiB will follow
+	must(t, err)
+	must(t, conn.SetReadDeadline(time.Now().Add(5*time.Second)))
+	var head [5]byte
+	if _, err := io.ReadFull(conn, head[:]); err != nil || head[4] != 0 {
+		t.Fatalf("not refused at once: %x, %v", head, err)
+	}
+}
+
 // A man in the middle has a cluster of his own and passes nothing on: the secret must never
 // reach him.
 func TestJoinManInTheMiddle(t *testing.T) {
