@@ -25,6 +25,9 @@ import (
 // mountsFile remembers the mounts over restarts of the daemon.
 const mountsFile = "mounts.json"
 
+// partingDeadline bounds telling the leader that this node's session ends.
+const partingDeadline = 3 * time.Second
+
 // mountDeadline bounds mounting and unmounting, which wait for the cluster.
 const mountDeadline = 30 * time.Second
 
@@ -33,7 +36,7 @@ const mountDeadline = 30 * time.Second
 type mounts struct {
 	n *Node
 
-	opening turn // held while the volume or a mount is being opened or closed
+	opening turn       // held while the volume or a mount is being opened or closed
 	mu      sync.Mutex // guards the fields below
 	volume  *volume.Volume
 	session *remote.Session
@@ -359,6 +362,10 @@ func (m *mounts) close(ctx context.Context) error {
 	for _, one := range list {
 		faults = append(faults, one.fuse.Close())
 	}
+	// What is left is only polite: without it the leader finds out by itself. When all machines stop at once
+	// there is none to tell.
+	ctx, cancel := context.WithTimeout(ctx, partingDeadline)
+	defer cancel()
 	if v != nil {
 		faults = append(faults, v.Close(ctx))
 	}
