@@ -11,4 +11,6 @@
 //	W3  A release never takes back a later open: what a session says about its opens carries a stamp. [22]
 //	W4  A session that was told Fenced says Fenced to everybody from then on. [18]
 //	W5  Every call ends with its context or after Options.Deadline ("meta-call").
+//	W6  A change whose caller has gone without its outcome is never done after a change that was asked for later:
+//	    no change is sent before that outcome is known. [23]
 package remote

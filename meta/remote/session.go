@@ -198,6 +198,7 @@ func (s *Session) resolve(call *meta.Call, settled func(), cause error) {
 	}
 	again := *call
 	again.Op, again.Retry = op, true
+	s.slots.leave(again.Slot)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {

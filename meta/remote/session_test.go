@@ -188,17 +188,21 @@ func TestDeadlineAndResolution(t *testing.T) {
 			return nil
 		})
 		begin := time.Now()
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		var g sync.WaitGroup
+		g.Go(func() {
+			if _, err := meta.Do(ctx, s, create("g")); !errors.Is(err, honeyant.Interrupted) {
+				t.Error(err)
+			}
+		})
 		mk := create("f")
 		mk.Open = true
 		_, err := meta.Do(t.Context(), s, mk)
 		if !errors.Is(err, honeyant.Unavailable) || time.Since(begin) != 30*time.Second {
 			t.Fatal(err, time.Since(begin))
 		}
-		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(time.Second, cancel)
-		if _, err := meta.Do(ctx, s, create("g")); !errors.Is(err, honeyant.Interrupted) {
-			t.Fatal(err)
-		}
+		g.Wait()
 		if busy, _ := s.Status(); busy != 2 {
 			t.Fatalf("%d slots busy", busy)
 		}
@@ -213,6 +217,36 @@ func TestDeadlineAndResolution(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		if n := must(t, s, &meta.Counts{Volume: 1}).Orphans; n != 0 {
 			t.Fatalf("%d orphans", n)
+		}
+	})
+}
+
+// W6: a program that was told EIO by an unlink and then makes the file anew must not lose it to the
+// unlink's late repetition.
+func TestLateChangesNeverOvertakeNewerOnes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newColony(t)
+		c.lead(0)
+		c.found()
+		s := c.open(c.options())
+		must(t, s, create("f"))
+		c.setCut(func(honeyant.NodeID, rpc.Method, bool) error {
+			return honeyant.E("test", honeyant.Unavailable, "", nil)
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := meta.Do(ctx, s, unlink("f")); !errors.Is(err, honeyant.Unavailable) {
+			t.Error(err)
+		}
+		time.Sleep(time.Millisecond)
+		c.setCut(nil) // the repetition comes a moment later
+		if _, err := meta.Do(t.Context(), s, unlink("f")); err != nil && !errors.Is(err, honeyant.NotExist) {
+			t.Error(err)
+		}
+		must(t, s, create("f"))
+		time.Sleep(10 * time.Second)
+		if _, err := meta.Do(t.Context(), s, lookup("f")); err != nil {
+			t.Errorf("a file made after all that: %v", err)
 		}
 	})
 }
