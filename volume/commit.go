@@ -114,8 +114,8 @@ func commitFlights(batch []*flight) (*meta.CommitReply, []honeyant.Extent, []hon
 	return reply, extents, chunks, err
 }
 
-// commit carries a commit out under the session that made its chunks. One that is too large is
-// divided; one that finds no room is tried again for a while.
+// commit carries a commit out under the session that made its chunks. One that is too large, or
+// replaces too many extents at once, is divided; one that finds no room is tried again for a while.
 func (v *Volume) commit(ctx context.Context, s *session, op *meta.Commit) (*meta.CommitReply, error) {
 	began := time.Now()
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
@@ -132,11 +132,12 @@ func (v *Volume) commit(ctx context.Context, s *session, op *meta.Commit) (*meta
 			if time.Since(began) >= v.o.SpaceWait {
 				return nil, err
 			}
-		case honeyant.TooLarge:
-			if len(op.Extents) < 2 || op.Append {
+		case honeyant.TooLarge, honeyant.OutOfRange:
+			lower, upper := halves(op.Extents)
+			if lower == nil || op.Append {
 				return nil, err
 			}
-			return v.commitHalves(ctx, s, op)
+			return v.commitParts(ctx, s, op, lower, upper)
 		default:
 			return reply, err
 		}
@@ -146,11 +147,23 @@ func (v *Volume) commit(ctx context.Context, s *session, op *meta.Commit) (*meta
 	}
 }
 
-// commitHalves commits the lower extents, then the upper ones.
-func (v *Volume) commitHalves(ctx context.Context, s *session, op *meta.Commit) (*meta.CommitReply, error) {
-	half := len(op.Extents) / 2
+// halves divides extents in two, a single one in its middle; nil if there is nothing to divide.
+func halves(all []honeyant.Extent) (lower, upper []honeyant.Extent) {
+	if half := len(all) / 2; half > 0 {
+		return all[:half], all[half:]
+	}
+	if len(all) == 0 || all[0].Length < 2 {
+		return nil, nil
+	}
+	from, to := int64(all[0].Offset), int64(all[0].End())
+	mid := from + (to-from)/2
+	return []honeyant.Extent{part(all[0], from, mid)}, []honeyant.Extent{part(all[0], mid, to)}
+}
+
+// commitParts commits the lower extents, then the upper ones.
+func (v *Volume) commitParts(ctx context.Context, s *session, op *meta.Commit, parts ...[]honeyant.Extent) (*meta.CommitReply, error) {
 	var reply *meta.CommitReply
-	for _, extents := range [][]honeyant.Extent{op.Extents[:half], op.Extents[half:]} {
+	for _, extents := range parts {
 		piece := *op
 		piece.Extents, piece.Chunks = extents, nil
 		for _, c := range op.Chunks {

@@ -1,6 +1,7 @@
 package volume_test
 
 import (
+	"bytes"
 	"context"
 	"math/rand/v2"
 	"testing"
@@ -106,4 +107,34 @@ func fillGaps(order []int) []int {
 		order[i], used[b] = b, true
 	}
 	return order
+}
+
+// A commit that replaces more extents than one operation may is divided, down to parts of one extent.
+func TestOverwriteOfManySmallExtents(t *testing.T) {
+	c := volumetest.NewCluster(t, 2, 1<<40)
+	v := c.Open(t, nil)
+	f := create(t, v, "f")
+	const step, pieces = 512, 8000
+	// Two flights in turn, so that neighbours never lie in one chunk.
+	for first := range 2 {
+		for i := first; i < pieces; i += 2 {
+			write(t, f, pattern(step, i), int64(i)*step+8192)
+			if i%1000 > 997 {
+				if err := f.Fsync(bg, false); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	data := pattern(4<<20, 1)
+	write(t, f, data, 0)
+	if err := f.Fsync(bg, false); err != nil {
+		t.Fatal(err)
+	}
+	closeFile(t, f)
+	g := open(t, c.Open(t, nil), "f", volume.OpenFlags{Read: true})
+	if got := readAll(t, g); !bytes.Equal(got, data) {
+		t.Fatalf("read %d other bytes", len(got))
+	}
+	closeFile(t, g)
 }
