@@ -26,6 +26,7 @@ type plan struct {
 	settings func(*config.Config)   // changes every machine's honeyant.toml
 	disk     func(m *machine) error // mounts m.disk; default: a loop device on an image
 	later    int                    // this many of the machines are not started, nor have they joined
+	smoke    bool                   // runs with -short, too
 }
 
 // machine is one machine of a colony: a network namespace, a disk, a daemon, a mount.
@@ -60,6 +61,9 @@ func newColony(t *testing.T, p plan) *colony {
 	t.Helper()
 	if why := missing(); why != "" {
 		t.Skip(why)
+	}
+	if testing.Short() && !p.smoke {
+		t.Skip("takes long: run it without -short")
 	}
 	if p.machines == 0 {
 		p.machines = 3
@@ -263,7 +267,9 @@ func (c *colony) end() {
 			select {
 			case <-m.exited:
 			case <-time.After(10 * time.Second):
-				c.t.Errorf("the daemon of %s did not end at SIGTERM", m.name)
+				c.t.Errorf("the daemon of %s did not end within 10 s of SIGTERM; its log has its goroutines", m.name)
+				m.process.Process.Signal(syscall.SIGQUIT)
+				c.pass(time.Second)
 				m.kill()
 			}
 		}

@@ -31,24 +31,29 @@ func damage(r admin.WhyReplica, m *machine, offset int64, n int) error {
 	return err
 }
 
-// chunkOn finds the first chunk of a file and its copy on a machine.
-func chunkOn(c *colony, path string, on *machine) (admin.WhyChunk, admin.WhyReplica) {
+// copyOf finds a copy of a file's first chunk on another machine than the leader, which is to
+// stay it, and that machine.
+func (c *colony) copyOf(name string) (*machine, admin.WhyReplica) {
 	c.t.Helper()
 	var why admin.WhyReport
-	on.json(&why, "why", path)
-	for _, chunk := range why.Chunks {
-		for _, r := range chunk.Replicas {
-			if r.Node == on.name {
-				return chunk, r
+	ask := c.machines[0]
+	ask.json(&why, "why", filepath.Join(ask.mount, name))
+	leader := c.leader(ask)
+	for _, m := range c.machines {
+		for _, chunk := range why.Chunks[:min(1, len(why.Chunks))] {
+			for _, r := range chunk.Replicas {
+				if m != leader && r.Node == m.name {
+					return m, r
+				}
 			}
 		}
 	}
-	c.t.Fatalf("%s has no copy on %s: %+v", path, on.name, why)
-	return admin.WhyChunk{}, admin.WhyReplica{}
+	c.t.Fatalf("%s has no copy beside the leader: %+v", name, why)
+	return nil, admin.WhyReplica{}
 }
 
 // replaced waits until a chunk has two good copies and not the damaged one.
-func (c *colony) replaced(path string, bad admin.WhyReplica, ask *machine) time.Duration {
+func (c *colony) replaced(name string, bad admin.WhyReplica, ask *machine) time.Duration {
 	c.t.Helper()
 	var why admin.WhyReport
 	defer func() {
@@ -57,7 +62,7 @@ func (c *colony) replaced(path string, bad admin.WhyReplica, ask *machine) time.
 		}
 	}()
 	return c.until(60*time.Second, "the damaged copy to be replaced", func() bool {
-		ask.json(&why, "why", path)
+		ask.json(&why, "why", filepath.Join(ask.mount, name))
 		good := 0
 		for _, r := range why.Chunks[0].Replicas {
 			if r.Store == bad.Store && r.Generation == bad.Generation {
@@ -74,46 +79,43 @@ func (c *colony) replaced(path string, bad admin.WhyReplica, ask *machine) time.
 // TestCorruption: damaged bytes on a disk are never read; the copy is replaced from a good one.
 func TestCorruption(t *testing.T) {
 	c := newColony(t, plan{})
-	m := c.machines[0]
 	data := pattern(3, 3<<20)
-	write := func(name string) string {
-		path := filepath.Join(m.mount, name)
-		check(t, os.WriteFile(path, data, 0o644))
-		return path
+	for _, name := range []string{"read", "scrubbed", "gone"} {
+		check(t, os.WriteFile(filepath.Join(c.machines[0].mount, name), data, 0o644))
 	}
-	read, scrubbed, gone := write("read"), write("scrubbed"), write("gone")
-	c.sub("read", func(t *testing.T) {
-		_, bad := chunkOn(c, read, m)
-		check(t, damage(bad, m, 1_000_000, 100))
-		if got, err := os.ReadFile(read); err != nil || !bytes.Equal(got, data) {
-			t.Fatalf("a file with a damaged copy here reads wrongly: %d bytes, %v", len(got), err)
+	reads := func(m *machine, name string) {
+		if got, err := os.ReadFile(filepath.Join(m.mount, name)); err != nil || !bytes.Equal(got, data) {
+			c.t.Fatalf("%s reads %s, of which its copy is damaged, wrongly: %d bytes, %v", m.name, name, len(got), err)
 		}
-		t.Logf("replaced %s after it was read", c.replaced(read, bad, m).Round(100*time.Millisecond))
+	}
+	c.sub("read", func(t *testing.T) {
+		m, bad := c.copyOf("read")
+		check(t, damage(bad, m, 1_000_000, 100))
+		reads(m, "read")
+		t.Logf("replaced %s after it was read", c.replaced("read", bad, m).Round(100*time.Millisecond))
 	})
 	c.sub("scrub", func(t *testing.T) {
-		_, bad := chunkOn(c, scrubbed, m)
+		m, bad := c.copyOf("scrubbed")
 		check(t, damage(bad, m, 2_000_000, 1))
 		m.ok("scrub")
-		t.Logf("replaced %s after a scrub began", c.replaced(scrubbed, bad, m).Round(100*time.Millisecond))
+		t.Logf("replaced %s after a scrub began", c.replaced("scrubbed", bad, m).Round(100*time.Millisecond))
+		reads(m, "scrubbed")
 	})
 	c.sub("fsck", func(t *testing.T) {
-		_, bad := chunkOn(c, gone, m)
-		m.stop()
-		check(t, damage(bad, m, -recordHeader*sectorBytes, recordHeader*sectorBytes)) // the store will not know it
+		m, bad := c.copyOf("gone")
+		ask := c.other(m)
+		ask.ok("worker", "pause", "heal")
+		m.kill() // a clean stop would leave an index of what there was
+		check(t, damage(bad, m, -recordHeader*sectorBytes, recordHeader*sectorBytes))
 		m.launch()
 		m.back()
-		ask := c.machines[1]
 		r, code := ask.fsck()
-		if r.OK || code != 1 || r.Missing == 0 && len(r.Faults) == 0 {
-			var why admin.WhyReport
-			ask.json(&why, "why", filepath.Join(ask.mount, "gone"))
-			t.Errorf("fsck does not tell that a copy is gone: exit %d, %+v; why says %+v", code, r, why)
+		if r.OK || code != 1 || r.Missing != 1 {
+			t.Errorf("fsck does not tell that a copy is gone: exit %d, %+v", code, r)
 		}
-		t.Logf("fsck: exit %d, %+v", code, r)
-		if got, err := os.ReadFile(gone); err != nil || !bytes.Equal(got, data) {
-			t.Errorf("a file whose copy here is gone reads wrongly: %d bytes, %v", len(got), err)
-		}
-		t.Logf("replaced after %s", c.replaced(filepath.Join(ask.mount, "gone"), bad, ask).Round(100*time.Millisecond))
+		reads(m, "gone")
+		ask.ok("worker", "resume", "heal")
+		t.Logf("replaced after %s", c.replaced("gone", bad, ask).Round(100*time.Millisecond))
 		c.until(60*time.Second, "fsck to say that all is well", func() bool { r, _ = ask.fsck(); return r.OK })
 	})
 }

@@ -15,7 +15,7 @@ import (
 
 // quick makes a silent machine count as gone after seconds.
 func quick(cfg *config.Config) {
-	cfg.DownAfter, cfg.OutAfter, cfg.CallDeadline = 3*time.Second, 6*time.Second, 6*time.Second
+	cfg.DownAfter, cfg.OutAfter, cfg.CallDeadline = 3*time.Second, 10*time.Second, 6*time.Second
 }
 
 // fsck is what the check of metadata against stores says, and its exit code.
@@ -108,9 +108,11 @@ func TestTwoMachines(t *testing.T) {
 	one, two := c.machines[0], c.machines[1]
 	alone := tree(one, "alone", 20, 1<<20)
 	c.sub("join", func(t *testing.T) {
-		var reply admin.Join
+		var reply struct {
+			Join admin.Join `json:"join"`
+		}
 		one.json(&reply, "token", "create")
-		two.join(reply)
+		two.join(reply.Join)
 		two.ok("mount", two.mount)
 		took := c.until(60*time.Second, "two copies of everything", func() bool {
 			for name := range alone.sums {

@@ -16,7 +16,7 @@ import (
 
 // TestSeenAtOnce: what one machine did, the others see with their next call.
 func TestSeenAtOnce(t *testing.T) {
-	c := newColony(t, plan{})
+	c := newColony(t, plan{smoke: true})
 	c.sub("names", func(t *testing.T) { seeNames(t, c) })
 	c.sub("exclusive", func(t *testing.T) { raceExclusive(t, c) })
 	c.sub("flock", func(t *testing.T) { lockAcross(t, c, flock) })

@@ -168,14 +168,19 @@ const stallLimit = 5 * time.Second
 // unharmed ends the program and demands that it has seen no error and no long stall.
 func (w *traffic) unharmed(t *testing.T) {
 	t.Helper()
+	w.unharmedWithin(t, stallLimit)
+}
+
+func (w *traffic) unharmedWithin(t *testing.T, limit time.Duration) {
+	t.Helper()
 	w.end(t)
 	if len(w.faults) > 0 {
 		t.Errorf("%d errors at the program in %s, first %q", len(w.faults), w.dir, w.faults[0])
 	}
-	if w.stall > stallLimit {
+	if w.stall > limit {
 		t.Errorf("%s stalled for %s", w.slow, w.stall.Round(time.Millisecond))
 	}
-	t.Logf("%s: %d files, %.1f MB, 0 errors allowed and %d seen, longest call %s (%s)", w.dir, len(w.sums), float64(w.bytes)/1e6, len(w.faults), w.stall.Round(time.Millisecond), w.slow)
+	t.Logf("%s: %d files, %.1f MB, %d errors, longest call %s (%s)", w.dir, len(w.sums), float64(w.bytes)/1e6, len(w.faults), w.stall.Round(time.Millisecond), w.slow)
 }
 
 // whole reads everything acknowledged through another machine.

@@ -220,6 +220,6 @@ func (m *machine) back() time.Duration {
 	m.c.t.Helper()
 	return m.c.until(60*time.Second, "the mount of "+m.name+" to come back", func() bool {
 		_, err := os.ReadDir(m.mount)
-		return err == nil
+		return err == nil && mounted(m.mount)
 	})
 }
