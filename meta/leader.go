@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/honeyant/honeyant"
@@ -74,6 +75,8 @@ type Leader struct {
 	state    *State
 	proposer Proposer
 	o        LeaderOptions
+
+	retags atomic.Uint64
 
 	mu  sync.Mutex // guards cur
 	cur *tenure    // nil: not leading
@@ -157,6 +160,10 @@ func (l *Leader) tenure() (*tenure, error) {
 	}
 	return l.cur, nil
 }
+
+// Retags counts the changed policies that this leader has moved down their trees: with each, what chunks want
+// may have changed.
+func (l *Leader) Retags() uint64 { return l.retags.Load() }
 
 // Epoch is the epoch under which this node serves, ok false if it does not lead.
 func (l *Leader) Epoch() (epoch uint64, ok bool) {

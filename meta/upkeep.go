@@ -112,7 +112,11 @@ func (t *tenure) retagAll() error {
 		if err != nil || !ok {
 			return err
 		}
-		if _, err := t.do(t.ctx, &Call{Op: job}); err != nil {
+		reply, err := t.do(t.ctx, &Call{Op: job})
+		if r, ok := reply.(*RetagReply); err == nil && ok && len(r.Next) == 0 {
+			t.l.retags.Add(1)
+		}
+		if err != nil {
 			if t.ctx.Err() != nil || errors.Is(err, honeyant.NotLeader) || errors.Is(err, honeyant.Unavailable) {
 				return err
 			}
