@@ -163,6 +163,7 @@ type NodeReport struct {
 	Node   honeyant.NodeID
 	Silent time.Duration // since the last heartbeat, or since this leadership began
 	Heard  bool          // a heartbeat came under this leadership
+	Zone   string        // as configured there; "": it is not
 	Report Report
 }
 
@@ -173,7 +174,7 @@ func (t *Tracker) Reports() []NodeReport {
 	defer t.mu.Unlock()
 	var all []NodeReport
 	for id, h := range t.nodes {
-		all = append(all, NodeReport{Node: id, Silent: now.Sub(h.at), Heard: h.spoke, Report: h.last.Report})
+		all = append(all, NodeReport{Node: id, Silent: now.Sub(h.at), Heard: h.spoke, Zone: h.last.Zone, Report: h.last.Report})
 	}
 	return all
 }

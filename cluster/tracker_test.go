@@ -209,6 +209,21 @@ func TestRemovalCountsAtOnce(t *testing.T) {
 	})
 }
 
+// A zone given by a command stays, though the node's configuration names none; one that is configured wins.
+func TestLabelledZoneStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newColony(t, 2)
+		wait(3 * time.Second)
+		label := &meta.UpdateNode{Node: honeyant.Node{ID: 2, Zone: "attic"}, Set: meta.SetNodeZone}
+		_, err := meta.Do(t.Context(), c.s.remote(), label)
+		must(t, err)
+		wait(5 * time.Second)
+		if n, _ := c.nodes[1].agent.Map().Node(2); n.Zone != "attic" {
+			t.Errorf("the zone is %q five seconds later", n.Zone)
+		}
+	})
+}
+
 // A short silence that ends before the deadline changes nothing.
 func TestShortSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

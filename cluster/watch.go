@@ -142,11 +142,20 @@ func (t *Tracker) judge(n *honeyant.Node, now time.Time) meta.Op {
 		return nil
 	}
 	n.State = honeyant.NodeUp
-	if b := &h.last; h.spoke && b.Address != "" && (b.Address != n.Address || b.Zone != n.Zone) {
-		moved := honeyant.Node{ID: n.ID, Address: b.Address, Zone: b.Zone}
-		return &meta.UpdateNode{Node: moved, Set: meta.SetNodeAddress | meta.SetNodeZone}
+	if !h.spoke {
+		return nil
 	}
-	return nil
+	moved, set := honeyant.Node{ID: n.ID, Address: h.last.Address, Zone: h.last.Zone}, meta.NodeMask(0)
+	if moved.Address != "" && moved.Address != n.Address {
+		set |= meta.SetNodeAddress
+	}
+	if moved.Zone != "" && moved.Zone != n.Zone { // one that is configured nowhere may have been labelled
+		set |= meta.SetNodeZone
+	}
+	if set == 0 {
+		return nil
+	}
+	return &meta.UpdateNode{Node: moved, Set: set}
 }
 
 // measure sets a store's sizes by its node's last report. The caller holds mu.
