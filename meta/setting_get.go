@@ -24,6 +24,9 @@ func (o *GetSetting) eval(tx *Tx) (Reply, error) {
 	return &SettingReply{Value: v}, nil
 }
 
+// SettingKey is the key of a named value in the database, for who watches what is applied.
+func SettingKey(name string) []byte { return nameKey(tabSetting, name) }
+
 // SettingReply is a value.
 type SettingReply struct {
 	Value []byte

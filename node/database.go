@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"errors"
 	"log/slog"
 	"path/filepath"
@@ -22,20 +23,39 @@ type database struct {
 	dir string
 	o   pebblekv.Options
 	*meta.State
+	mirrorKey  []byte
+	mirrorSaid bool // what is being applied tells how the mirror stands; for the goroutine of Apply
 }
 
 // openDatabase opens the state in dir, or begins an empty one.
 func openDatabase(fs vfs.FS, dir string, pools config.Pools, log *slog.Logger) (*database, error) {
-	d := &database{dir: dir, o: pebblekv.Options{CacheBytes: pools.PebbleCache, MemtableBytes: uint64(pools.PebbleMemtable), FS: fs, Log: log}}
+	d := &database{dir: dir, mirrorKey: meta.SettingKey(settingMirror), o: pebblekv.Options{CacheBytes: pools.PebbleCache, MemtableBytes: uint64(pools.PebbleMemtable), FS: fs, Log: log}}
 	home, db, err := pebblekv.OpenHome(dir, d.o)
 	if err != nil {
 		return nil, err
 	}
 	adopt := func(from string) (kv.DB, error) { return home.Adopt(from) }
-	if d.State, err = meta.OpenState(db, meta.StateOptions{Reopen: adopt}); err != nil {
+	if d.State, err = meta.OpenState(db, meta.StateOptions{Reopen: adopt, Applied: d.watch}); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return d, nil
+}
+
+// Apply implements consensus.StateMachine. What the leader says of its mirror is durable in the
+// state itself on return: a person who promotes this node is shown it before the log is read (rule 3).
+func (d *database) Apply(index, term uint64, cmd []byte) (any, error) {
+	d.mirrorSaid = false
+	result, err := d.State.Apply(index, term, cmd)
+	if err == nil && d.mirrorSaid {
+		err = d.State.Flush()
+	}
+	return result, err
+}
+
+func (d *database) watch(b *kv.Batch) {
+	for _, change := range b.Changes() {
+		d.mirrorSaid = d.mirrorSaid || bytes.Equal(change.Key, d.mirrorKey)
+	}
 }
 
 // check copies the state aside (by hard links) and checks the copy, so that nothing waits.
