@@ -144,11 +144,15 @@ func (c *Cluster) Stop(id honeyant.NodeID) {
 	}
 }
 
-// Promote makes a node that is not running the only voter, as the command does.
-func (c *Cluster) Promote(id honeyant.NodeID) {
+// Promote makes a node that is not running the only voter, as the command does, and tells
+// what a person is shown before.
+func (c *Cluster) Promote(id honeyant.NodeID) *node.Promotion {
 	c.TB.Helper()
 	h := c.hosts[id]
+	plan, err := node.InspectPromotion(h.dir, h.parts())
+	c.check(err)
 	c.check(node.Promote(h.dir, h.parts()))
+	return plan
 }
 
 // Kill ends nodes as kill -9 does: what they wrote is there, peers see connections reset.
