@@ -185,6 +185,17 @@ func (n *Node) removeNode(ctx context.Context, req RemoveRequest) (admin.None, e
 		}
 		return admin.None{}, honeyant.E("node.Remove", honeyant.Unavailable, one.ID.String(), errors.New("it led the metadata and has handed that over; run the command again"))
 	}
+	members, err := n.quorum.Members()
+	if err != nil {
+		return admin.None{}, err
+	}
+	committed, err := meta.Do(ctx, n.leader.Direct(), &meta.ListNodes{})
+	if err != nil {
+		return admin.None{}, err
+	}
+	if err := mayLock(members, &committed.Map, one.ID); err != nil {
+		return admin.None{}, err
+	}
 	if _, err := meta.Do(ctx, n.leader.Direct(), &meta.RemoveNode{ID: one.ID, Force: req.Force}); err != nil {
 		return admin.None{}, err
 	}

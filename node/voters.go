@@ -58,6 +58,29 @@ func (a *arranger) step(ctx context.Context, p *worker.Pace) (bool, error) {
 	return true, n.commitRoles(ctx)
 }
 
+// mayLock tells whether a node can be locked out at once. Without it the voters that answer must be a majority of the
+// present configuration: with fewer they could not even commit that the node votes no more (rule 31). Those that were
+// locked out before do not count, though they may have answered a moment ago.
+func mayLock(members []consensus.Member, committed *honeyant.Map, id honeyant.NodeID) error {
+	voters, rest, votes := 0, 0, false
+	for _, one := range members {
+		if one.Role != honeyant.RoleVoter {
+			continue
+		}
+		voters++
+		if one.Node == id {
+			votes = true
+		} else if known, ok := committed.Node(one.Node); ok && known.State != honeyant.NodeRemoved && one.Healthy {
+			rest++
+		}
+	}
+	if votes && rest <= voters/2 {
+		return honeyant.E("node.Remove", honeyant.Conflict, id.String(),
+			fmt.Errorf("it keeps the metadata, and of the %d machines that do only %d others answer: without it the colony would stand still. Start those that are down, or remove them first", voters, rest))
+	}
+	return nil
+}
+
 // candidates are the nodes that may keep metadata: those with a store, unless these are too
 // few for three voters. Machines that only mount come and go more often.
 func candidates(m *honeyant.Map) []honeyant.Node {
