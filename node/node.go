@@ -59,6 +59,11 @@ type Node struct {
 	agent    *cluster.Agent
 	chunks   *replica.Client
 
+	full struct {
+		mu     sync.Mutex // guards the rest
+		looked time.Time
+		is     bool
+	}
 	leadership *leadership
 	mounts     *mounts
 	socket     *admin.Server
@@ -162,7 +167,7 @@ func (n *Node) openDir(context.Context) (err error) {
 		return err
 	}
 	n.pools = config.PoolsFor(n.cfg.MemoryBytes())
-	n.stores, err = openStores(n.cfg, n.parts.Disk, n.log)
+	n.stores, err = openStores(n.cfg, n.parts.Disk, n.streams(), n.log)
 	return err
 }
 
@@ -189,7 +194,7 @@ func (n *Node) openMetadata(context.Context) (err error) {
 		Self: n.identity.Self(), Doer: lateDoer{n}, Calls: lateCaller{n}, Last: n.lastMap, Superseded: n.superseded,
 		DownAfter: n.cfg.DownAfter, OutAfter: n.cfg.OutAfter, Log: n.log,
 	})
-	n.leader = meta.NewLeader(n.database.State, lateProposer{n}, meta.LeaderOptions{StoreUp: n.storeUp, Log: n.log})
+	n.leader = meta.NewLeader(n.database.State, lateProposer{n}, meta.LeaderOptions{StoreUp: n.storeUp, Full: n.metadataFull, Log: n.log})
 	n.quorum, err = consensus.Open(consensus.Options{
 		Dir: n.dir.Raft(), Self: n.identity.Self(), Network: n.net, Resolve: n.resolve, FSM: n.database, FS: n.parts.FS, Log: n.log,
 		Events: consensus.Events{OnLeader: n.leadership.changed, OnHalt: n.halted, OnMirror: n.mirrorChanged, OnSuperseded: n.metadataSuperseded},

@@ -36,10 +36,17 @@ func (n *Node) openMembership(context.Context) (err error) {
 		return err
 	}
 	n.calls.control = rpc.NewClient(n.net, n.resolve, rpc.ProtoControl, rpc.Options{Self: self, Local: n.agent.Handle, Log: n.log})
-	n.chunks = replica.New(replica.Options{Network: n.net, Map: n.agent.Map, Local: n.stores, Self: self, Log: n.log, OnBad: n.reportBad})
+	n.chunks = replica.New(replica.Options{Network: n.net, Map: n.agent.Map, Local: n.stores, Self: self, Log: n.log, OnBad: n.reportBad,
+		Fresh: n.agent.Fresh, Streams: n.streams()})
 	n.agent.OnMap(n.mapChanged)
 	return nil
 }
+
+// streamBytes is what a stream holds at one end of a store: in the network's buffers, and in the disk's.
+const streamBytes = 256 << 10
+
+// streams is how many streams the pool has room for, half of it at each end (rule 37).
+func (n *Node) streams() int { return max(4, int(n.pools.Streams/streamBytes/2)) }
 
 // sessionOptions are how this node reaches the metadata leader.
 func (n *Node) sessionOptions(name string) remote.Options {

@@ -27,14 +27,17 @@ type stores struct {
 }
 
 // openStores opens all configured stores; none stays open if one fails.
-func openStores(cfg *config.Config, open func(path string) (disk.FS, error), log *slog.Logger) (*stores, error) {
+func openStores(cfg *config.Config, open func(path string) (disk.FS, error), streams int, log *slog.Logger) (*stores, error) {
 	s := &stores{log: log, byID: map[honeyant.StoreID]replica.ChunkStore{}, ids: map[*chunk.Store]honeyant.StoreID{}}
 	for _, c := range cfg.Stores {
 		fs, err := open(c.Path)
 		if err != nil {
 			return nil, errors.Join(err, s.close())
 		}
-		store, err := chunk.Open(fs, chunk.Options{Capacity: int64(c.Capacity), Log: log, OnFailing: func(err error) {
+		if sameDisk(cfg.Dir, c.Path) {
+			fs = reserved{fs, cfg}
+		}
+		store, err := chunk.Open(fs, chunk.Options{Capacity: int64(c.Capacity), Streams: max(2, streams/len(cfg.Stores)), Log: log, OnFailing: func(err error) {
 			log.Error("a store had an I/O error; it takes no more data and is emptied onto others", "path", c.Path, "error", err)
 		}})
 		if err != nil {

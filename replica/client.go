@@ -139,7 +139,7 @@ func admit(s ChunkStore, incarnation uint32) error {
 		return nil
 	}
 	if incarnation < seen {
-		return honeyant.E("replica.Admit", honeyant.Stale, "", fmt.Errorf("incarnation %d, the store follows %d", incarnation, seen))
+		return honeyant.E("replica.Admit", honeyant.Unavailable, "", fmt.Errorf("incarnation %d, the store follows %d", incarnation, seen))
 	}
 	return s.RaiseIncarnation(incarnation)
 }

@@ -20,6 +20,10 @@ type Options struct {
 	// OnBad is told of a replica whose bytes failed their checksum. It must not block.
 	OnBad func(honeyant.ChunkID, honeyant.Replica)
 
+	// Fresh tells why this node may serve no peer at present: what it knows of the members is too old
+	// (rule 33). Default: it may.
+	Fresh func() error
+
 	Silence  time.Duration // a node of which nothing comes for so long is given up (2 s)
 	First    time.Duration // the same for a read while other replicas are left to try (1 s)
 	Patience time.Duration // the longest a store may work on one chunk (10 s)
@@ -40,6 +44,9 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.Idle, o.Conns)
 	setDefault(&o.Streams, 16)
 	setDefault(&o.Chain, 256<<10)
+	if o.Fresh == nil {
+		o.Fresh = func() error { return nil }
+	}
 	if o.Local == nil {
 		o.Local = nowhere{}
 	}

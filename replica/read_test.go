@@ -128,7 +128,7 @@ func TestReadFails(t *testing.T) {
 		"nobody there": {func(c *colony, _ honeyant.ChunkRef) { c.world.Isolate(9) }, honeyant.Unavailable, 30 * time.Second},
 		"past incarnation": {func(c *colony, _ honeyant.ChunkRef) {
 			both(c, func(n *node) { n.real.RaiseIncarnation(7) })
-		}, honeyant.Stale, 0}, // [P6]
+		}, honeyant.Unavailable, 0}, // [P6]
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -146,8 +146,12 @@ func (s *Server) small(ctx context.Context, r *request, store ChunkStore) ([]byt
 	return nil, honeyant.E("replica.Serve", honeyant.Unsupported, fmt.Sprint(r.op), nil)
 }
 
-// store finds the store of a request and checks that it may obey.
+// store finds the store of a request and checks that it may obey: a node that may have missed the removal of
+// a peer serves none [33].
 func (s *Server) store(r *request) (ChunkStore, error) {
+	if err := s.o.Fresh(); err != nil {
+		return nil, err
+	}
 	store, ok := s.o.Local.Store(r.store)
 	if !ok {
 		return nil, honeyant.E("replica.Serve", honeyant.Unavailable, r.store.String(), errors.New("no such store here"))
