@@ -228,12 +228,16 @@ func (v *inventory) judgeUnknown(ctx context.Context, store honeyant.StoreID, e 
 	if len(held) == 0 {
 		return nil
 	}
-	live, err := v.liveSessions(ctx)
+	live, next, err := v.liveSessions(ctx)
 	if err != nil {
 		return err
 	}
 	var unknown []suspect
-	present := v.s.o.Map().Incarnation
+	m := v.s.o.Map()
+	if m == nil {
+		return honeyant.E("maintenance.inventory", honeyant.NotLeader, "", nil)
+	}
+	present := m.Incarnation
 	for s := range held {
 		if s.id.Incarnation() != present {
 			known, err := v.listed(ctx, s)
@@ -247,21 +251,14 @@ func (v *inventory) judgeUnknown(ctx context.Context, store honeyant.StoreID, e 
 			continue
 		}
 		lowWater, alive := live[s.id.Session()]
-		if alive && s.id.Counter() >= lowWater {
+		if alive && s.id.Counter() >= lowWater || s.id.Session() >= next {
 			continue // a write that may still be committed
 		}
-		_, err := meta.Do(ctx, v.s.o.Meta, &meta.GetChunk{Volume: v.s.o.Volume, Chunk: s.id})
-		if errors.Is(err, honeyant.NotExist) {
-			unknown = append(unknown, s)
-		} else if err != nil {
+		// Not of a chunk that is known, or not this generation of it: a second put, a heal that was given up.
+		if known, err := v.listed(ctx, s); err != nil {
 			return err
-		} else if !alive || s.id.Counter() < lowWater {
-			// Listed, but not this generation: a second put, or a heal that was given up.
-			if known, err := v.listed(ctx, s); err != nil {
-				return err
-			} else if !known {
-				unknown = append(unknown, s)
-			}
+		} else if !known {
+			unknown = append(unknown, s)
 		}
 	}
 	state.Unknown += uint64(len(unknown))
@@ -293,13 +290,19 @@ func (v *inventory) listed(ctx context.Context, s suspect) (bool, error) {
 			return true, nil
 		}
 	}
+	for _, i := range r.Intents {
+		if i.Store == s.store {
+			return true, nil
+		}
+	}
 	return false, nil
 }
 
-func (v *inventory) liveSessions(ctx context.Context) (map[honeyant.SessionID]uint64, error) {
+// liveSessions are those that may still commit chunks, with their low-water marks, and the number of the next one.
+func (v *inventory) liveSessions(ctx context.Context) (map[honeyant.SessionID]uint64, honeyant.SessionID, error) {
 	r, err := meta.Do(ctx, v.s.o.Meta, &meta.ListSessions{})
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	live := map[honeyant.SessionID]uint64{}
 	for _, s := range r.Sessions {
@@ -307,7 +310,7 @@ func (v *inventory) liveSessions(ctx context.Context) (map[honeyant.SessionID]ui
 			live[s.ID] = s.LowWater
 		}
 	}
-	return live, nil
+	return live, r.Next, nil
 }
 
 // expire deletes what has been in quarantine long enough, after asking once more.

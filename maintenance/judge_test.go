@@ -104,7 +104,7 @@ func TestExcludedStores(t *testing.T) {
 	m.Stores = append(m.Stores, honeyant.Store{ID: 4, Node: 1, State: honeyant.StoreActive})
 	v := judge(m, &meta.ChunkInfo{Replicas: replicas(1)})
 	got := map[honeyant.StoreID]bool{}
-	for _, s := range v.excluded(m) {
+	for _, s := range v.excluded() {
 		got[s] = true
 	}
 	if !got[1] || !got[4] || got[2] || got[3] {

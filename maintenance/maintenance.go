@@ -2,7 +2,9 @@ package maintenance
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -30,8 +32,10 @@ type Options struct {
 	Meta   meta.Doer // the leader's own
 	Chunks Chunks
 	Map    func() *honeyant.Map
-	Volume honeyant.VolumeID
-	Log    *slog.Logger
+	// Policies is a number that changes whenever a changed policy has been moved down its tree. Default: never.
+	Policies func() uint64
+	Volume   honeyant.VolumeID
+	Log      *slog.Logger
 
 	DeadDelay      time.Duration // how long dead chunks stay (60 s)
 	Quarantine     time.Duration // how long unknown replicas stay (24 h)
@@ -54,6 +58,9 @@ func (o Options) withDefaults() Options {
 	if o.Volume == 0 {
 		o.Volume = honeyant.MainVolume
 	}
+	if o.Policies == nil {
+		o.Policies = func() uint64 { return 0 }
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -71,23 +78,25 @@ type Service struct {
 	reclaim   *reclaimer
 	inventory *inventory
 	scrub     *scrubber
-	retag     *retagger
 
 	mu    sync.Mutex // guards state
 	state State
 }
 
-// State is what the jobs know, for status.
+// State is what the jobs know, for status. The counts follow from a whole scan and what was done since.
 type State struct {
-	Scanned   bool   // a whole scan has been made under this leader
-	Total     uint64 // chunks alive
-	Short     uint64 // with fewer copies on nodes that are up than their policy wants
-	Lost      uint64 // with no readable copy on a node that is up
-	Pending   uint64 // copies to be made now
-	ETA       time.Duration
-	Stuck     string                     // why some can not be made
-	Draining  map[honeyant.NodeID]uint64 // replicas still on draining stores
-	Inventory InventoryState
+	Scanned      bool   // a whole scan has been made under this leader
+	Total        uint64 // chunks alive
+	Short        uint64 // with fewer copies on nodes that are up than their policy wants
+	Lost         uint64 // with no readable copy on a node that is up
+	Pending      uint64 // copies to be made, those of Stuck too
+	PendingBytes int64
+	ETA          time.Duration
+	Stuck        string                     // why some can not be made, or what a drain waits for
+	Draining     map[honeyant.NodeID]uint64 // replicas still on draining stores
+	Inventory    InventoryState
+
+	waits string // what drains wait for
 }
 
 // Start begins all jobs; they end with ctx or Close.
@@ -95,16 +104,14 @@ func Start(ctx context.Context, o Options) (*Service, error) {
 	s := &Service{o: o.withDefaults()}
 	s.ctx, s.stop = context.WithCancel(ctx)
 	s.heal = newHealer(s)
-	s.reclaim = &reclaimer{s: s, seen: map[honeyant.ChunkID]time.Time{}}
+	s.reclaim = &reclaimer{s: s, seen: map[honeyant.ChunkID]*corpse{}}
 	s.inventory = &inventory{s: s, quarantine: map[suspect]time.Time{}}
 	s.scrub = &scrubber{s: s}
-	s.retag = &retagger{s: s}
 	for _, job := range []worker.Job{
 		{Name: "heal", Every: time.Second, Run: s.heal.step},
-		{Name: "reclaim", Every: 5 * time.Second, Pace: 0.5, Run: s.reclaim.step},
+		{Name: "reclaim", Every: 5 * time.Second, Pace: 0.2, Run: s.reclaim.step},
 		{Name: "inventory", Every: s.o.InventoryEvery, Delay: min(time.Minute, s.o.InventoryEvery), Pace: 1, Run: s.inventory.step},
 		{Name: "scrub", Every: time.Minute, Delay: time.Minute, Pace: 9, Run: s.scrub.step},
-		{Name: "retag", Every: 2 * time.Second, Pace: 1, Run: s.retag.step},
 	} {
 		if err := s.group.Start(s.ctx, job); err != nil {
 			s.Close()
@@ -127,7 +134,9 @@ func (s *Service) Workers() *worker.Group { return &s.group }
 func (s *Service) State() State {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.state
+	st := s.state
+	st.Draining = maps.Clone(st.Draining)
+	return st
 }
 
 func (s *Service) update(change func(*State)) {
@@ -136,11 +145,8 @@ func (s *Service) update(change func(*State)) {
 	change(&s.state)
 }
 
-// MapChanged tells that nodes, stores or policies changed: all chunks are looked at again.
-func (s *Service) MapChanged() {
-	s.heal.rescan.Store(true)
-	s.group.Wake("heal")
-}
+// MapChanged tells that the map has changed: if states of nodes or stores did, all chunks are looked at now.
+func (s *Service) MapChanged() { _ = s.group.Wake("heal") } // it fails only when the service is closed
 
 // ScrubNow starts a scrub at once.
 func (s *Service) ScrubNow(ctx context.Context) error {
@@ -179,6 +185,9 @@ func (s *Service) chunks(ctx context.Context, list meta.ListChunks, each func(me
 // included: the proof at the end of a drain.
 func (s *Service) CountOn(ctx context.Context, node honeyant.NodeID) (uint64, error) {
 	m := s.o.Map()
+	if m == nil {
+		return 0, honeyant.E("maintenance.CountOn", honeyant.Unavailable, node.String(), errors.New("no cluster map yet"))
+	}
 	var held uint64
 	for _, dead := range []bool{false, true} {
 		err := s.chunks(ctx, meta.ListChunks{Dead: dead}, func(c meta.ChunkInfo) error {

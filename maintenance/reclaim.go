@@ -3,7 +3,12 @@ package maintenance
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/internal/worker"
@@ -12,55 +17,140 @@ import (
 
 // reclaimer deletes the chunks that no extent refers to any more.
 type reclaimer struct {
-	s    *Service
-	seen map[honeyant.ChunkID]time.Time // when this leader first saw them dead
+	s     *Service
+	seen  map[honeyant.ChunkID]*corpse
+	round uint64
 }
 
-// reclaimBatch is how many dead chunks one step looks at.
-const reclaimBatch = 1024
+// corpse is a dead chunk that waits.
+type corpse struct {
+	since time.Time          // when this leader first saw it dead
+	round uint64             // when it was last seen
+	gone  []honeyant.Replica // deleted already, while others could not be reached
+}
 
+const (
+	reclaimPage = 1024
+	// reclaimAtOnce chunks are deleted side by side: a delete waits for a sync, and the store does many in one.
+	reclaimAtOnce = 16
+	// reclaimKept bounds what is remembered, about 100 bytes each; the rest is noted when these are gone.
+	reclaimKept = 1 << 16
+)
+
+// step goes through the dead chunks once and deletes those whose time has come.
 func (r *reclaimer) step(ctx context.Context, p *worker.Pace) (bool, error) {
 	m := r.s.o.Map()
 	if m == nil {
 		return false, nil
 	}
-	now := time.Now()
-	deadAlive := make(map[honeyant.ChunkID]bool, len(r.seen))
-	deleted, left := 0, 0
-	err := r.s.chunks(ctx, meta.ListChunks{Dead: true, Limit: reclaimBatch}, func(c meta.ChunkInfo) error {
-		deadAlive[c.ID] = true
-		since, known := r.seen[c.ID]
-		if !known {
-			r.seen[c.ID] = now
-			since = now
+	r.round++
+	var deleted, left int
+	list := &meta.ListChunks{Volume: r.s.o.Volume, Dead: true, Limit: reclaimPage}
+	for {
+		page, err := meta.Do(ctx, r.s.o.Meta, list)
+		if err != nil {
+			return false, err
 		}
-		if now.Sub(since) < r.s.delay(m) {
-			left++
-			return nil
+		due := r.note(m, page.Chunks)
+		n, err := r.page(ctx, p, m, due)
+		deleted, left = deleted+n, left+len(page.Chunks)-n
+		if err != nil {
+			return false, err
 		}
-		gone, err := r.delete(ctx, m, &c)
-		if err != nil && ctx.Err() == nil {
-			// One store that does not answer must not hold up the others; the chunk stays listed.
-			r.s.o.Log.Debug("a dead chunk stays for now", "chunk", c.ID, "error", err)
-			left++
+		if page.EOF || len(page.Chunks) == 0 {
+			break
 		}
-		if gone {
-			deleted++
-			delete(r.seen, c.ID)
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		return p.Wait(ctx)
-	})
-	for id := range r.seen {
-		if err == nil && !deadAlive[id] {
+		list.After = page.Chunks[len(page.Chunks)-1].ID
+	}
+	for id, c := range r.seen {
+		if c.round != r.round {
 			delete(r.seen, id)
 		}
 	}
 	p.Count("deleted", uint64(deleted))
 	p.Progress("dead chunks waiting", uint64(deleted), uint64(deleted+left))
-	return false, err
+	return false, nil
+}
+
+// note remembers dead chunks and answers those that are to be deleted now (J3).
+func (r *reclaimer) note(m *honeyant.Map, chunks []meta.ChunkInfo) (due []meta.ChunkInfo) {
+	now, delay := time.Now(), r.s.delay(m)
+	for _, c := range chunks {
+		one := r.seen[c.ID]
+		if one == nil {
+			if len(r.seen) >= reclaimKept {
+				continue
+			}
+			one = &corpse{since: now}
+			r.seen[c.ID] = one
+		}
+		one.round = r.round
+		if now.Sub(one.since) >= delay && one.possible(m, &c) {
+			due = append(due, c)
+		}
+	}
+	return due
+}
+
+// possible tells whether something can be done: a replica that can be reached, or none left.
+func (o *corpse) possible(m *honeyant.Map, c *meta.ChunkInfo) bool {
+	waiting := false
+	for _, rep := range c.Replicas {
+		if slices.Contains(o.gone, rep.Replica) || storeGone(m, rep.Store) {
+			continue
+		}
+		if m.StoreUp(rep.Store) {
+			return true
+		}
+		waiting = true
+	}
+	return !waiting
+}
+
+func storeGone(m *honeyant.Map, id honeyant.StoreID) bool {
+	s, known := m.Store(id)
+	return !known || s.State == honeyant.StoreRemoved
+}
+
+// page deletes chunks, many at once, and answers how many are gone. One store that does not answer must not
+// hold up the others: its chunks stay listed.
+func (r *reclaimer) page(ctx context.Context, p *worker.Pace, m *honeyant.Map, due []meta.ChunkInfo) (int, error) {
+	var gone atomic.Int64
+	var mu sync.Mutex // guards r.seen
+	for len(due) > 0 {
+		batch := due[:min(len(due), 4*reclaimAtOnce)]
+		due = due[len(batch):]
+		var g errgroup.Group
+		g.SetLimit(reclaimAtOnce)
+		for i := range batch {
+			c := &batch[i]
+			mu.Lock()
+			body := r.seen[c.ID]
+			mu.Unlock()
+			g.Go(func() error {
+				err := r.delete(ctx, m, c, body)
+				if err != nil {
+					if ctx.Err() == nil {
+						r.s.o.Log.Debug("a dead chunk stays for now", "chunk", c.ID, "error", err)
+					}
+					return nil
+				}
+				gone.Add(1)
+				mu.Lock()
+				defer mu.Unlock()
+				delete(r.seen, c.ID)
+				return nil
+			})
+		}
+		g.Wait()
+		if err := ctx.Err(); err != nil {
+			return int(gone.Load()), err
+		}
+		if err := p.Wait(ctx); err != nil {
+			return int(gone.Load()), err
+		}
+	}
+	return int(gone.Load()), nil
 }
 
 // delay shortens DeadDelay when space runs out (rule 25).
@@ -75,28 +165,29 @@ func (s *Service) delay(m *honeyant.Map) time.Duration {
 
 // delete removes all replicas of a dead chunk and then its record. A replica on a store that
 // can not be reached keeps the record, so that it is deleted when the store is back.
-func (r *reclaimer) delete(ctx context.Context, m *honeyant.Map, c *meta.ChunkInfo) (bool, error) {
+func (r *reclaimer) delete(ctx context.Context, m *honeyant.Map, c *meta.ChunkInfo, body *corpse) error {
 	ctx, cancel := r.s.step(ctx)
 	defer cancel()
 	var problems []error
 	forget := &meta.ForgetChunk{Volume: r.s.o.Volume, Chunk: c.ID}
 	for _, rep := range c.Replicas {
-		store, known := m.Store(rep.Store)
-		if known && store.State != honeyant.StoreRemoved {
-			if !m.StoreUp(rep.Store) {
-				problems = append(problems, honeyant.E("maintenance.reclaim", honeyant.Unavailable, rep.Store.String(), nil))
-				continue
-			}
+		switch {
+		case slices.Contains(body.gone, rep.Replica), storeGone(m, rep.Store):
+		case !m.StoreUp(rep.Store):
+			problems = append(problems, honeyant.E("maintenance.reclaim", honeyant.Unavailable, rep.Store.String(), nil))
+			continue
+		default:
 			if err := r.s.o.Chunks.Delete(ctx, rep.Store, c.ID, rep.Generation); err != nil {
 				problems = append(problems, err)
 				continue
 			}
+			body.gone = append(body.gone, rep.Replica)
 		}
 		forget.Deleted = append(forget.Deleted, rep.Replica)
 	}
 	if len(problems) > 0 {
-		return false, errors.Join(problems...)
+		return errors.Join(problems...)
 	}
 	_, err := meta.Do(ctx, r.s.o.Meta, forget)
-	return err == nil, err
+	return err
 }

@@ -82,17 +82,22 @@ func (w *scrubber) step(ctx context.Context, p *worker.Pace) (bool, error) {
 		return false, err
 	}
 	m := w.s.o.Map()
+	if m == nil {
+		return false, nil
+	}
 	for i := range r.Chunks {
 		c := &r.Chunks[i]
 		for _, rep := range c.Replicas {
 			if rep.Bad || rep.Dropping || !m.StoreUp(rep.Store) {
 				continue
 			}
-			bad, err := w.verify(ctx, c, rep.Replica)
+			checked, bad, err := w.verify(ctx, c, rep.Replica)
 			if err != nil {
 				return false, err
 			}
-			cur.Checked++
+			if checked {
+				cur.Checked++
+			}
 			if bad {
 				cur.Bad++
 			}
@@ -109,20 +114,23 @@ func (w *scrubber) step(ctx context.Context, p *worker.Pace) (bool, error) {
 	return cur.Ended.IsZero(), w.save(ctx, cur)
 }
 
-// verify reads one replica; a damaged or missing one is reported, and heal replaces it.
-func (w *scrubber) verify(ctx context.Context, c *meta.ChunkInfo, r honeyant.Replica) (bad bool, err error) {
-	ctx, cancel := w.s.step(ctx)
+// verify reads one replica; a damaged or missing one is reported, and heal replaces it. A store that can not
+// answer holds up nothing: a later round reads it. Errors are those of the metadata and ctx's.
+func (w *scrubber) verify(ctx context.Context, c *meta.ChunkInfo, r honeyant.Replica) (checked, bad bool, err error) {
+	read, cancel := w.s.step(ctx)
 	defer cancel()
-	sum, err := w.s.o.Chunks.Verify(ctx, r.Store, c.ID, r.Generation)
+	sum, err := w.s.o.Chunks.Verify(read, r.Store, c.ID, r.Generation)
 	switch {
 	case err == nil && sum == c.Sum:
-		return false, nil
+		return true, false, nil
 	case err == nil, errors.Is(err, honeyant.Corrupt), errors.Is(err, honeyant.NotExist), errors.Is(err, honeyant.Stale):
-		return w.s.report(ctx, c.ID, r, err)
-	case errors.Is(err, honeyant.Unavailable):
-		return false, nil // the store went away: a later round reads it
+		bad, err = w.s.report(ctx, c.ID, r, err)
+		return true, bad, err
+	case ctx.Err() != nil:
+		return false, false, err
 	}
-	return false, err
+	w.s.o.Log.Debug("a replica was not read by the scrub", "chunk", c.ID, "store", r.Store, "error", err)
+	return false, false, nil
 }
 
 // report marks a replica as bad, unless the chunk has meanwhile changed or gone.
@@ -132,6 +140,6 @@ func (s *Service) report(ctx context.Context, id honeyant.ChunkID, r honeyant.Re
 	if errors.Is(err, honeyant.NotExist) || errors.Is(err, honeyant.Stale) {
 		return false, nil
 	}
-	s.heal.rescan.Store(true)
+	_ = s.group.Wake("heal") // it goes through the chunks that are short now; fails only when closed
 	return err == nil, err
 }

@@ -34,7 +34,6 @@ func (n *Node) commands() (local, leader admin.Methods) {
 		"worker.resume": admin.Typed(n.resumeWorker),
 		"scrub":         admin.Typed(n.scrubNow),
 		"fsck":          admin.Typed(n.fsck),
-		"retag":         admin.Typed(n.retagTree),
 	}
 	local = admin.Methods{
 		"status":     admin.Typed(n.status),

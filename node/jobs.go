@@ -65,15 +65,6 @@ func (n *Node) scrubNow(ctx context.Context, _ admin.None) (admin.None, error) {
 	return admin.None{}, s.ScrubNow(ctx)
 }
 
-// retagRequest queues a directory whose policy changed.
-type retagRequest struct {
-	Dir honeyant.Ino `json:"dir"`
-}
-
-func (n *Node) retagTree(ctx context.Context, req retagRequest) (admin.None, error) {
-	return admin.None{}, maintenance.Retag(ctx, n.leader.Direct(), req.Dir)
-}
-
 // maxFaults is how many faults a report names; the rest is counted.
 const maxFaults = 200
 

@@ -95,11 +95,9 @@ func (n *Node) setPolicy(ctx context.Context, req PolicyRequest) (admin.None, er
 			return admin.None{}, honeyant.E(op, honeyant.Invalid, id.String(), errors.New("no such store; `honeyant store ls` lists them"))
 		}
 	}
-	if _, err := meta.Do(ctx, n.doer, &meta.SetPolicy{Volume: honeyant.MainVolume, Ino: attr.Ino, Remove: req.Remove, Policy: req.Policy}); err != nil {
-		return admin.None{}, err
-	}
-	// What is there already is moved down the tree and then over the stores, in the background.
-	return admin.None{}, n.askLeader(ctx, "retag", retagRequest{Dir: attr.Ino}, nil)
+	// The leader moves it down the tree, and then what is there already over the stores, in the background.
+	_, err = meta.Do(ctx, n.doer, &meta.SetPolicy{Volume: honeyant.MainVolume, Ino: attr.Ino, Remove: req.Remove, Policy: req.Policy})
+	return admin.None{}, err
 }
 
 func (n *Node) why(ctx context.Context, req PathRequest) (admin.WhyReport, error) {
