@@ -490,3 +490,42 @@ func TestRandomIOOverFailingStores(t *testing.T) {
 		}
 	})
 }
+
+// An answer that was overtaken by the commit of own bytes must not make the file shrink: the kernel would cut its
+// pages, and who seeks to the end would write into the middle.
+func TestOvertakenAnswersDoNotShrinkTheFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 2, 1<<30)
+		s := &slowMeta{Session: c.NewSession(t)}
+		v := c.Open(t, func(o *volume.Options) { o.Meta = s })
+		f := create(t, v, "f")
+		write(t, f, pattern(10_000, 1), 0)
+		s.after = func(op meta.Op) {
+			if _, ok := op.(*meta.Lookup); ok {
+				if err := f.Fsync(bg, false); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		a, err := v.Lookup(bg, honeyant.RootIno, "f")
+		if err != nil || a.Size != 10_000 {
+			t.Fatalf("size %d, error %v", a.Size, err)
+		}
+		closeFile(t, f)
+	})
+}
+
+// slowMeta lets things happen while an answer is on its way.
+type slowMeta struct {
+	*volumetest.Session
+	after func(op meta.Op)
+}
+
+// Do implements meta.Doer.
+func (s *slowMeta) Do(ctx context.Context, op meta.Op) (meta.Reply, error) {
+	r, err := s.Session.Do(ctx, op)
+	if s.after != nil {
+		s.after(op)
+	}
+	return r, err
+}

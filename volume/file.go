@@ -83,7 +83,7 @@ func (f *File) created(ctx context.Context, a honeyant.Attr) (honeyant.Attr, *Fi
 	}
 	f.in.mu.Lock()
 	defer f.in.mu.Unlock()
-	return f.in.merged(a), f, nil
+	return f.in.merged(f.in.newest(a)), f, nil
 }
 
 // newFile makes a File; it takes over the caller's hold on the inode.

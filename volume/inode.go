@@ -176,7 +176,7 @@ func (v *Volume) seen(a honeyant.Attr) honeyant.Attr {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.learn(a, time.Time{})
-	return in.merged(a)
+	return in.merged(in.newest(a))
 }
 
 // lost records that bytes could not be committed; each File tells it once. in.mu is held.
