@@ -60,24 +60,27 @@ func (v *Volume) SetAttr(ctx context.Context, op *meta.SetAttr) (honeyant.Attr, 
 		in.trim(int64(with.Size))
 		in.mu.Unlock()
 	}
-	if err := in.flush(ctx); err != nil {
-		return honeyant.Attr{}, v.fault(ctx, name, in.object(), err)
-	}
+	err := in.flush(ctx)
 	sent := time.Now()
-	r, err := ask(ctx, v, name, &with)
-	if err != nil {
-		return honeyant.Attr{}, err
+	var r *meta.AttrReply
+	if err == nil {
+		r, sent, err = askFreed(ctx, v, name, &with)
+	} else {
+		err = v.fault(ctx, name, in.object(), err)
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	if err != nil {
+		return honeyant.Attr{}, err
+	}
 	in.learn(r.Attr, sent)
 	return in.merged(in.newest(r.Attr)), nil
 }
 
-// trim drops dirty bytes at or past size, which is about to be cut. in.mu is held.
-func (in *inode) trim(size int64) {
-	var gone int64
+// trim drops dirty bytes at or past size, which is about to be cut, and tells how many. in.mu is held.
+func (in *inode) trim(size int64) (gone int64) {
 	in.dirty, gone = in.dirty.cut(size, in.v.pool.put)
 	in.dirtyBytes -= gone
 	in.v.stats.dirty.Add(-gone)
+	return gone
 }

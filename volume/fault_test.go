@@ -529,3 +529,42 @@ func (s *slowMeta) Do(ctx context.Context, op meta.Op) (meta.Reply, error) {
 	}
 	return r, err
 }
+
+// The leader refuses a cut while an earlier one is being freed, and ranges with too many extents: neither is the
+// program's business.
+func TestCutsWaitAndAreDivided(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 2, 1<<30)
+		s := c.NewSession(t)
+		v := c.Open(t, func(o *volume.Options) { o.Meta = s })
+		f := create(t, v, "f")
+		write(t, f, pattern(100_000, 1), 0)
+		refusals := 3
+		before := func(op meta.Op) error {
+			switch o := op.(type) {
+			case *meta.SetAttr:
+				if refusals--; refusals >= 0 {
+					return honeyant.E("test", honeyant.Conflict, "", nil)
+				}
+			case *meta.Punch:
+				if o.Length > 1000 {
+					return honeyant.E("test", honeyant.OutOfRange, "", nil)
+				}
+			}
+			return nil
+		}
+		s.Before.Store(&before)
+		if _, err := v.SetAttr(bg, &meta.SetAttr{Ino: f.Ino(), Valid: meta.SetSize, Size: 50_000}); err != nil {
+			t.Error(err)
+		}
+		if err := f.Allocate(bg, volume.FallocPunchHole|volume.FallocKeepSize, 100, 30_000); err != nil {
+			t.Error(err)
+		}
+		want := pattern(100_000, 1)[:50_000]
+		clear(want[100:30_100])
+		if got := readAll(t, f); !bytes.Equal(got, want) {
+			t.Error("other bytes")
+		}
+		closeFile(t, f)
+	})
+}

@@ -15,7 +15,7 @@ func (f *File) Allocate(ctx context.Context, mode uint32, off, length int64) err
 	const name = "volume.Allocate"
 	in, v := f.in, f.v
 	keep := mode&FallocKeepSize != 0
-	var op meta.Request[*meta.AttrReply]
+	var op func(off, length uint64) meta.Request[*meta.AttrReply]
 	switch {
 	case !f.f.Write:
 		return honeyant.E(name, honeyant.BadHandle, f.object(), nil)
@@ -24,9 +24,13 @@ func (f *File) Allocate(ctx context.Context, mode uint32, off, length int64) err
 	case off > honeyant.MaxFileSize-length:
 		return honeyant.E(name, honeyant.TooLarge, f.object(), nil)
 	case mode&^FallocKeepSize == 0:
-		op = &meta.Allocate{Volume: v.o.Volume, Ino: in.ino, Offset: uint64(off), Length: uint64(length), KeepSize: keep}
+		op = func(off, length uint64) meta.Request[*meta.AttrReply] {
+			return &meta.Allocate{Volume: v.o.Volume, Ino: in.ino, Offset: off, Length: length, KeepSize: keep}
+		}
 	case mode == FallocPunchHole|FallocKeepSize, mode&^FallocKeepSize == FallocZeroRange:
-		op = &meta.Punch{Volume: v.o.Volume, Ino: in.ino, Offset: uint64(off), Length: uint64(length), KeepSize: keep}
+		op = func(off, length uint64) meta.Request[*meta.AttrReply] {
+			return &meta.Punch{Volume: v.o.Volume, Ino: in.ino, Offset: off, Length: length, KeepSize: keep}
+		}
 	default:
 		return honeyant.E(name, honeyant.Unsupported, f.object(), fmt.Errorf("mode %#x", mode))
 	}
@@ -40,8 +44,21 @@ func (f *File) Allocate(ctx context.Context, mode uint32, off, length int64) err
 	if err := in.flush(ctx); err != nil {
 		return v.fault(ctx, name, f.object(), err)
 	}
-	sent := time.Now()
-	r, err := ask(ctx, v, name, op)
+	ctx, cancel := v.within(ctx)
+	defer cancel()
+	return in.inParts(ctx, name, uint64(off), uint64(length), op)
+}
+
+// inParts carries op out for a range, in parts if the leader says that it is too much at a time.
+func (in *inode) inParts(ctx context.Context, name string, off, length uint64, op func(off, length uint64) meta.Request[*meta.AttrReply]) error {
+	r, sent, err := askFreed(ctx, in.v, name, op(off, length))
+	if honeyant.KindOf(err) == honeyant.OutOfRange && length > 1 {
+		half := length / 2
+		if err := in.inParts(ctx, name, off, half, op); err != nil {
+			return err
+		}
+		return in.inParts(ctx, name, off+half, length-half, op)
+	}
 	if err != nil {
 		return err
 	}
@@ -49,6 +66,23 @@ func (f *File) Allocate(ctx context.Context, mode uint32, off, length int64) err
 	defer in.mu.Unlock()
 	in.learn(r.Attr, sent)
 	return nil
+}
+
+// askFreed is ask for what may have to wait until the bytes of an earlier cut are freed, which the leader tells
+// by Conflict. sent is when the request was sent that was answered.
+func askFreed[R meta.Reply](ctx context.Context, v *Volume, name string, op meta.Request[R]) (r R, sent time.Time, err error) {
+	ctx, cancel := v.within(ctx)
+	defer cancel()
+	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		sent = time.Now()
+		r, err = ask(ctx, v, name, op)
+		if honeyant.KindOf(err) != honeyant.Conflict {
+			return r, sent, err
+		}
+		if pause(ctx, wait) != nil {
+			return r, sent, honeyant.E(name, honeyant.Unavailable, "", err)
+		}
+	}
 }
 
 // Seek finds the next data (or hole) at or after off, as lseek(2) with SEEK_DATA (SEEK_HOLE).
