@@ -55,9 +55,10 @@ func (v *Volume) SetAttr(ctx context.Context, op *meta.SetAttr) (honeyant.Attr, 
 		return honeyant.Attr{}, v.fault(ctx, name, in.object(), err)
 	}
 	defer in.write.give()
+	var cut int64
 	if with.Valid&meta.SetSize != 0 {
 		in.mu.Lock()
-		in.trim(int64(with.Size))
+		cut = in.trim(int64(with.Size))
 		in.mu.Unlock()
 	}
 	err := in.flush(ctx)
@@ -71,6 +72,9 @@ func (v *Volume) SetAttr(ctx context.Context, op *meta.SetAttr) (honeyant.Attr, 
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if err != nil {
+		if cut > 0 { // the file may keep its size, and these bytes are nowhere any more
+			in.lost(err)
+		}
 		return honeyant.Attr{}, err
 	}
 	in.learn(r.Attr, sent)

@@ -568,3 +568,25 @@ func TestCutsWaitAndAreDivided(t *testing.T) {
 		closeFile(t, f)
 	})
 }
+
+// A truncation drops what is dirty behind the new size; if it fails that must not go unsaid.
+func TestFailedTruncationTellsWhatItDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 2, 1<<30)
+		s := c.NewSession(t)
+		v := c.Open(t, func(o *volume.Options) { o.Meta = s })
+		f := create(t, v, "f")
+		write(t, f, pattern(10_000, 1), 0)
+		before := func(op meta.Op) error {
+			if _, ok := op.(*meta.SetAttr); ok {
+				return honeyant.E("test", honeyant.Unavailable, "", nil)
+			}
+			return nil
+		}
+		s.Before.Store(&before)
+		_, err := v.SetAttr(bg, &meta.SetAttr{Ino: f.Ino(), Valid: meta.SetSize, Size: 100})
+		kindIs(t, err, honeyant.Unavailable)
+		kindIs(t, f.Fsync(bg, false), honeyant.Unavailable)
+		closeFile(t, f)
+	})
+}
