@@ -13,11 +13,14 @@ import (
 // removed is as it was acknowledged (promise 2).
 func TestPowerOffAll(t *testing.T) {
 	for _, nodes := range []int{1, 2, 3} {
+		if testing.Short() && nodes == 1 {
+			continue
+		}
 		t.Run(fmt.Sprint(nodes), func(t *testing.T) {
 			clustertest.Run(t, clustertest.Options{Nodes: nodes}, func(c *clustertest.Cluster) {
 				var all []*writer
 				for round := range 3 {
-					writers := writersOn(c, fmt.Sprintf("r%d", round), 9_000_000)
+					writers := writersOn(c, fmt.Sprintf("r%d", round), 5_000_000)
 					all = append(all, writers...)
 					work(c, writers, func() {
 						clustertest.Sleep(time.Duration(c.Rand.IntN(3_000_000)) * time.Microsecond)
@@ -49,7 +52,11 @@ func TestPowerOffAll(t *testing.T) {
 func TestPowerOffFollower(t *testing.T) {
 	clustertest.Run(t, clustertest.Options{}, func(c *clustertest.Cluster) {
 		var all []*writer
-		for round := range 4 {
+		rounds := 4
+		if testing.Short() {
+			rounds = 1
+		}
+		for round := range rounds {
 			writers := writersOn(c, fmt.Sprintf("r%d", round), 2_000_000)
 			all = append(all, writers...)
 			victim := c.Leader().ID%3 + 1
