@@ -70,6 +70,7 @@ func ServerOptions(o MountOptions) *gofuse.MountOptions {
 		MaxBackground:           background(o.MaxInflight),
 		MaxInflightRequestBytes: o.MaxInflight,
 		MaxWrite:                1 << 20,
+		DisableSplice:           true, // answers lie in memory; go-fuse would try a pipe for each in vain
 		FsName:                  "honeyant",
 		Name:                    "honeyant",
 		EnableLocks:             true,
