@@ -124,6 +124,9 @@ func within(path, dir string) bool {
 	return path == dir || dir == "/" || strings.HasPrefix(path, dir+"/")
 }
 
+// LabelFault tells what is wrong with the name of a machine, zone or volume; empty: nothing.
+func LabelFault(s string) string { return label(s) }
+
 // label tells what is wrong with a name, if anything.
 func label(s string) string {
 	switch {

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/admin"
 	"github.com/honeyant/honeyant/cluster"
+	"github.com/honeyant/honeyant/config"
 	"github.com/honeyant/honeyant/meta"
 )
 
@@ -70,11 +70,19 @@ func (n *Node) findNode(text string) (honeyant.Node, *honeyant.Map, error) {
 			return one, m, nil
 		}
 	}
-	i := slices.IndexFunc(m.Nodes, func(one honeyant.Node) bool { return one.Name == text && one.State != honeyant.NodeRemoved })
-	if i < 0 {
-		return honeyant.Node{}, nil, honeyant.E("node.Command", honeyant.NotExist, text, errors.New("no such node; `honeyant node ls` lists them"))
+	var found []honeyant.Node
+	for _, one := range m.Nodes {
+		if one.Name == text && one.State != honeyant.NodeRemoved {
+			found = append(found, one)
+		}
 	}
-	return m.Nodes[i], m, nil
+	switch len(found) {
+	case 0:
+		return honeyant.Node{}, nil, honeyant.E("node.Command", honeyant.NotExist, text, errors.New("no such node; `honeyant node ls` lists them"))
+	case 1:
+		return found[0], m, nil
+	}
+	return honeyant.Node{}, nil, honeyant.E("node.Command", honeyant.Conflict, text, fmt.Errorf("%d nodes have that name: say the ID, such as %s; `honeyant node ls` lists them", len(found), found[0].ID))
 }
 
 func (n *Node) showNode(_ context.Context, req Target) (ShowReply, error) {
@@ -178,6 +186,9 @@ func (n *Node) removeNode(ctx context.Context, req RemoveRequest) (admin.None, e
 		return admin.None{}, err
 	}
 	if one.ID == n.identity.Self() {
+		if s := n.quorum.Stats(); s.MayLose == 0 {
+			return admin.None{}, honeyant.E("node.Remove", honeyant.Conflict, one.ID.String(), errors.New("the colony would have no metadata without it, or too few machines that keep them: let others join or start those that are down first (to give the whole colony up, stop the daemons and delete their directories)"))
+		}
 		// The leader can not lock itself out: another one has to do it.
 		if err := n.quorum.TransferLeadership(ctx); err != nil {
 			return admin.None{}, honeyant.E("node.Remove", honeyant.Conflict, one.ID.String(), fmt.Errorf("it leads the metadata and could not hand that over: %w", err))
@@ -207,6 +218,16 @@ func (n *Node) labelNode(ctx context.Context, req LabelRequest) (admin.None, err
 	one, _, err := n.findNode(req.Node)
 	if err != nil {
 		return admin.None{}, err
+	}
+	for _, label := range []string{req.Name, req.Zone} {
+		if fault := config.LabelFault(label); label != "" && fault != "" {
+			return admin.None{}, honeyant.E("node.Label", honeyant.Invalid, one.ID.String(), errors.New(fault))
+		}
+	}
+	for _, r := range n.tracker.Reports() {
+		if r.Node == one.ID && req.Zone != "" && r.Zone != "" && r.Zone != req.Zone {
+			return admin.None{}, honeyant.E("node.Label", honeyant.Conflict, one.ID.String(), fmt.Errorf("its configuration says zone %q, which wins: change it in honeyant.toml there and restart the daemon", r.Zone))
+		}
 	}
 	var set meta.NodeMask
 	if req.Name != "" {
@@ -264,5 +285,8 @@ func (n *Node) revokeToken(ctx context.Context, req struct {
 		op = &meta.RevokeToken{Hash: t.Hash()}
 	}
 	_, err := meta.Do(ctx, n.leader.Direct(), op)
+	if errors.Is(err, honeyant.NotExist) {
+		err = honeyant.E("node.Token", honeyant.NotExist, op.Name, errors.New("no such token; `honeyant token ls` lists them by their first letters"))
+	}
 	return admin.None{}, err
 }
