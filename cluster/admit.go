@@ -1,15 +1,18 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/config"
 	"github.com/honeyant/honeyant/meta"
 	"github.com/honeyant/honeyant/rpc"
 	"github.com/honeyant/honeyant/rpc/wire"
@@ -120,6 +123,9 @@ func (t *Tracker) admit(ctx context.Context, raw []byte) ([]byte, error) {
 		return nil, err
 	}
 	m := req.Member
+	if err := t.check(ctx, req); err != nil {
+		return nil, err
+	}
 	added, err := meta.Do(ctx, t.o.Doer, &meta.AddNode{
 		Name: m.Name, Address: m.Address, Zone: m.Zone, TokenHash: req.TokenHash, PublicKey: pub,
 	})
@@ -142,6 +148,37 @@ func (t *Tracker) admit(ctx context.Context, raw []byte) ([]byte, error) {
 	reply.Map.Leader, reply.Map.Version = t.o.Self, 0 // whatever is published replaces it
 	t.o.Log.Info("node joined", "node", added.Node.ID, "name", m.Name, "address", m.Address)
 	return wire.Marshal(reply.fields), nil
+}
+
+// check refuses a member that others could not tell from one that is there, or not show. Who has no token learns
+// nothing from it.
+func (t *Tracker) check(ctx context.Context, req *joinRequest) error {
+	const op = "cluster.Join"
+	tokens, err := meta.Do(ctx, t.o.Doer, &meta.ListTokens{})
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(tokens.Tokens, func(k meta.Token) bool { return bytes.Equal(k.Hash, req.TokenHash) }) {
+		return nil // a retry, or refused in the next step
+	}
+	m := req.Member
+	for _, label := range []string{m.Name, m.Zone} {
+		if fault := config.LabelFault(label); label != "" && fault != "" {
+			return honeyant.E(op, honeyant.Invalid, "name or zone", errors.New(fault))
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.published == nil {
+		return nil
+	}
+	for _, n := range t.published.Nodes {
+		if h := t.nodes[n.ID]; n.Address == m.Address && h != nil && h.spoke && !h.down {
+			return honeyant.E(op, honeyant.Conflict, m.Address, fmt.Errorf(
+				"%s answers at that address: say another --listen or --advertise; if this machine was %s before, stop its daemon and wait until `honeyant node ls` calls it down", n.ID, n.ID))
+		}
+	}
+	return nil
 }
 
 // renew is the leader's part of a renewal: a certificate for the node that asks, which its

@@ -223,6 +223,26 @@ func TestJoinRefusals(t *testing.T) {
 	}
 }
 
+// A second machine at the address of one that answers, as behind one address or with a second directory on one machine,
+// would take its place in the map: connections to it would end at the other.
+func TestJoinAtATakenAddress(t *testing.T) {
+	s, one, _ := found(t)
+	tok := token(t, s, one.id, cluster.TokenOptions{Uses: 1})
+	eventually(t, "the leader hears itself", func() bool { return one.agent.Fresh() == nil })
+	o := cluster.JoinOptions{Dir: t.TempDir(), Address: one.addr, Token: tok, Member: cluster.Member{Name: "two", Address: one.addr}}
+	if _, _, err := cluster.Join(t.Context(), o); !errors.Is(err, honeyant.Conflict) || !strings.Contains(err.Error(), "--listen") {
+		t.Errorf("at the leader's address: %v", err)
+	}
+	o.Member.Address, o.Member.Name = "127.0.0.1:1", "two\x1b[2J"
+	if _, _, err := cluster.Join(t.Context(), o); !errors.Is(err, honeyant.Invalid) {
+		t.Errorf("with a name that is none: %v", err)
+	}
+	o.Member.Name = "two"
+	if _, _, err := cluster.Join(t.Context(), o); err != nil {
+		t.Errorf("the token was used up by what was refused: %v", err)
+	}
+}
+
 func flip(c byte) string {
 	if c == 'a' {
 		return "b"
