@@ -95,6 +95,20 @@ func newColony(t *testing.T, p plan) *colony {
 	if p.machines-p.later >= 3 {
 		c.until(30*time.Second, "three voters", func() bool { return c.voters(first) >= 3 })
 	}
+	c.until(30*time.Second, "all stores to have room", func() bool {
+		var stores []admin.StoreStatus
+		if r, err := first.call(callLimit, "store", "ls", "--json"); err != nil || json.Unmarshal([]byte(r.out), &stores) != nil {
+			return false
+		}
+		room := 0
+		for _, s := range stores {
+			if s.State == "active" && s.AvailableBytes > 0 {
+				room++
+			}
+		}
+		return room == p.machines-p.later
+	})
+	c.pass(1500 * time.Millisecond) // by then a heartbeat has told everybody
 	return c
 }
 

@@ -104,7 +104,9 @@ func TestCorruption(t *testing.T) {
 	c.sub("fsck", func(t *testing.T) {
 		m, bad := c.copyOf("gone")
 		ask := c.other(m)
-		ask.ok("worker", "pause", "heal")
+		for _, worker := range []string{"heal", "scrub"} { // either would replace it before we look
+			ask.ok("worker", "pause", worker)
+		}
 		m.kill() // a clean stop would leave an index of what there was
 		check(t, damage(bad, m, -recordHeader*sectorBytes, recordHeader*sectorBytes))
 		m.launch()
@@ -114,7 +116,9 @@ func TestCorruption(t *testing.T) {
 			t.Errorf("fsck does not tell that a copy is gone: exit %d, %+v", code, r)
 		}
 		reads(m, "gone")
-		ask.ok("worker", "resume", "heal")
+		for _, worker := range []string{"heal", "scrub"} {
+			ask.ok("worker", "resume", worker)
+		}
 		t.Logf("replaced after %s", c.replaced("gone", bad, ask).Round(100*time.Millisecond))
 		c.until(60*time.Second, "fsck to say that all is well", func() bool { r, _ = ask.fsck(); return r.OK })
 	})
