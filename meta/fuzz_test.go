@@ -83,7 +83,7 @@ func TestRepliesFitSlots(t *testing.T) {
 			}
 		}
 		large(v)
-		if n := len(wire.Marshal(reply.Fields)); n > MaxStoredReply/2 {
+		if n := len(wire.Marshal(reply.Fields)); n > MaxStoredReply {
 			t.Errorf("%v answers %d bytes", e.code, n)
 		}
 	}

@@ -117,6 +117,9 @@ func nameHash(name string) uint64 {
 	return max(h, 3)
 }
 
+// NameCookie is the cookie under which a listing shows a name.
+func NameCookie(name string) uint64 { return nameHash(name) }
+
 // keyString shows a key to people.
 func keyString(k []byte) string {
 	if len(k) == 0 {

@@ -58,5 +58,5 @@ func (o *Link) eval(tx *Tx) (Reply, error) {
 	tx.putEntry(o.Volume, o.Parent, o.Name, &i.Attr)
 	tx.dirChanged(dir)
 	tx.putInode(o.Volume, dir)
-	return &EntryReply{Attr: i.Attr}, nil
+	return &EntryReply{Attr: i.Attr, Dir: dir.Attr}, nil
 }

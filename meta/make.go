@@ -75,7 +75,7 @@ func (o *Make) eval(tx *Tx) (Reply, error) {
 	if o.Open {
 		tx.opened(o.Volume, i.Attr.Ino)
 	}
-	return &EntryReply{Attr: i.Attr}, nil
+	return &EntryReply{Attr: i.Attr, Dir: dir.Attr}, nil
 }
 
 // check refuses bad names, types and targets.
@@ -149,11 +149,21 @@ func (o *Make) inode(tx *Tx, dir *Inode) *Inode {
 // EntryReply is an inode found or made under a name.
 type EntryReply struct {
 	Attr    honeyant.Attr
-	Existed bool // Make: the name was there already
+	Existed bool          // Make: the name was there already
+	Dir     honeyant.Attr // of the directory after the change; Ino 0: nothing was changed
 }
 
 // Fields implements Reply.
 func (r *EntryReply) Fields(c *wire.Codec) {
 	wire.Attr(c, &r.Attr)
 	c.Bool(&r.Existed)
+	optionalAttr(c, &r.Dir)
+}
+
+// optionalAttr is an attribute that is often not there: Ino 0.
+func optionalAttr(c *wire.Codec, a *honeyant.Attr) {
+	there := a.Ino != 0
+	if c.Bool(&there); there {
+		wire.Attr(c, a)
+	}
 }

@@ -63,7 +63,7 @@ func (o *Rename) eval(tx *Tx) (Reply, error) {
 	tx.del(dentryKey(o.Volume, o.OldParent, o.OldName))
 	m.move(tx, o.Volume, m.source, m.oldDir, m.newDir, o.NewName)
 	m.storeDirs(tx, o.Volume)
-	reply.Moved = m.source.Attr
+	reply.Moved, reply.OldDir, reply.NewDir = m.source.Attr, m.oldDir.Attr, m.newDir.Attr
 	return reply, nil
 }
 
@@ -176,7 +176,7 @@ func (o *Rename) exchange(tx *Tx, m *renaming) Reply {
 	m.move(tx, o.Volume, m.source, m.oldDir, m.newDir, o.NewName)
 	m.move(tx, o.Volume, m.target, m.newDir, m.oldDir, o.OldName)
 	m.storeDirs(tx, o.Volume)
-	return &RenameReply{Moved: m.source.Attr, Other: m.target.Attr}
+	return &RenameReply{Moved: m.source.Attr, Other: m.target.Attr, OldDir: m.oldDir.Attr, NewDir: m.newDir.Attr}
 }
 
 // move makes name in to stand for i, which leaves from. If another policy holds there, what is
@@ -211,10 +211,14 @@ func (m *renaming) storeDirs(tx *Tx, v honeyant.VolumeID) {
 type RenameReply struct {
 	Moved honeyant.Attr // the inode now under the new name
 	Other honeyant.Attr // the replaced (Nlink after the change) or exchanged inode; Ino 0: none
+	// The directories after the change; Ino 0: nothing was changed.
+	OldDir, NewDir honeyant.Attr
 }
 
 // Fields implements Reply.
 func (r *RenameReply) Fields(c *wire.Codec) {
 	wire.Attr(c, &r.Moved)
 	wire.Attr(c, &r.Other)
+	optionalAttr(c, &r.OldDir)
+	optionalAttr(c, &r.NewDir)
 }

@@ -48,5 +48,5 @@ func (o *Rmdir) eval(tx *Tx) (Reply, error) {
 	dir.Attr.Nlink--
 	tx.dirChanged(dir)
 	tx.putInode(o.Volume, dir)
-	return &RemovedReply{Attr: i.Attr}, nil
+	return &RemovedReply{Attr: i.Attr, Dir: dir.Attr}, nil
 }

@@ -45,15 +45,17 @@ func (o *Unlink) eval(tx *Tx) (Reply, error) {
 	tx.unlinked(o.Volume, i)
 	tx.dirChanged(dir)
 	tx.putInode(o.Volume, dir)
-	return &RemovedReply{Attr: i.Attr}, nil
+	return &RemovedReply{Attr: i.Attr, Dir: dir.Attr}, nil
 }
 
 // RemovedReply is the inode that lost a name.
 type RemovedReply struct {
 	Attr honeyant.Attr // after the change; Nlink 0: it is an orphan now
+	Dir  honeyant.Attr // the directory after the change
 }
 
 // Fields implements Reply.
 func (r *RemovedReply) Fields(c *wire.Codec) {
 	wire.Attr(c, &r.Attr)
+	optionalAttr(c, &r.Dir)
 }

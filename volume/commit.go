@@ -123,7 +123,7 @@ func (v *Volume) commit(ctx context.Context, s *session, op *meta.Commit) (*meta
 			return nil, honeyant.Fenced
 		}
 		op.LowWater = s.lowWater()
-		reply, err := meta.Do(ctx, s.meta, op)
+		reply, err := meta.Do(ctx, under{v, s}, op)
 		switch honeyant.KindOf(err) {
 		case honeyant.Fenced:
 			v.fence(s)

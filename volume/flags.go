@@ -74,6 +74,7 @@ type Stats struct {
 	LostWrites     uint64 // flushes given up since then: each made EIO or ENOSPC
 	CacheHits      uint64 // reads served by read-ahead
 	CacheMisses    uint64
+	Names          NameStats
 	Session        honeyant.SessionID
 	Fenced         bool // the session is dead and no new one has come yet
 }

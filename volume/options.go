@@ -42,6 +42,8 @@ type Options struct {
 
 	WriteMemory   int64         // bytes written and not yet committed; default 8 MiB
 	ReadMemory    int64         // bytes read ahead; default 8 MiB
+	NameMemory    int64         // names and attributes remembered under leases; default 3 MiB
+	NoLeases      bool          // remember none, though Meta is a Leaser
 	FlushInterval time.Duration // age at which dirty bytes are sent without being asked; default 1 s
 	Deadline      time.Duration // "volume-call": the longest any call waits for others; default 30 s
 	SpaceWait     time.Duration // "no-space": how long a flush looks for room before ENOSPC; default 5 s
@@ -57,6 +59,7 @@ func (o *Options) setDefaults() {
 	setDefault(&o.Volume, honeyant.MainVolume)
 	setDefault(&o.WriteMemory, 8<<20)
 	setDefault(&o.ReadMemory, 8<<20)
+	setDefault(&o.NameMemory, 3<<20)
 	setDefault(&o.FlushInterval, time.Second)
 	setDefault(&o.Deadline, 30*time.Second)
 	setDefault(&o.SpaceWait, 5*time.Second)
@@ -87,7 +90,7 @@ func (o *Options) Validate() error {
 	if o.WriteMemory < 0 || o.WriteMemory > 0 && o.WriteMemory < minPool {
 		faults = append(faults, errors.New("WriteMemory is below 64 KiB"))
 	}
-	if o.ReadMemory < 0 || o.FlushInterval < 0 || o.Deadline < 0 || o.SpaceWait < 0 {
+	if o.ReadMemory < 0 || o.NameMemory < 0 || o.FlushInterval < 0 || o.Deadline < 0 || o.SpaceWait < 0 {
 		faults = append(faults, errors.New("negative size or duration"))
 	}
 	if len(faults) == 0 {

@@ -15,8 +15,9 @@ import (
 
 // session is a Meta with the chunk counters used under it.
 type session struct {
-	meta Meta
-	dead atomic.Bool
+	meta   Meta
+	leaser Leaser // meta, if names are remembered under its leases
+	dead   atomic.Bool
 
 	mu      sync.Mutex
 	next    uint64   // counter of the next chunk
@@ -133,7 +134,7 @@ func (v *Volume) do(ctx context.Context, op meta.Op) (meta.Reply, error) {
 		if err != nil {
 			return nil, err
 		}
-		r, err := s.meta.Do(ctx, op)
+		r, err := v.call(ctx, s, op)
 		switch honeyant.KindOf(err) {
 		case honeyant.Fenced:
 			v.fence(s)

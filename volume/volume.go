@@ -18,6 +18,7 @@ type Volume struct {
 	link    *link
 	pool    *pool // written bytes
 	cache   *readCache
+	names   *nameCache // nil: nothing is remembered
 	uploads turn
 	packs   *spare // for packing small runs into one chunk; besides the pool, so that a flight never waits for a writer
 	packMax int
@@ -65,6 +66,10 @@ func New(o Options) (*Volume, error) {
 		packMax: int(min(maxPack, classSize(fitClass(o.WriteMemory/8)))),
 		inodes:  map[honeyant.Ino]*inode{}, policies: map[honeyant.Ino]policyAt{},
 	}
+	if !o.NoLeases {
+		v.names = newNameCache(o.NameMemory)
+	}
+	v.watch(v.link.current())
 	v.packs = newSpare(1, v.packMax)
 	v.flusher.wake = make(chan struct{}, 1)
 	v.ctx, v.cancel = context.WithCancelCause(context.Background())
@@ -167,6 +172,7 @@ func (v *Volume) Reset(ctx context.Context, m Meta) error {
 			return v.fault(ctx, "volume.Reset", in.object(), err)
 		}
 	}
+	v.watch(s)
 	v.link.replace(s)
 	return nil
 }
@@ -192,7 +198,12 @@ func (v *Volume) Stats() Stats {
 	inodes, dirs := len(v.inodes), v.dirs
 	v.mu.Unlock()
 	c := &v.stats
+	var names NameStats
+	if v.names != nil {
+		names = v.names.stats()
+	}
 	return Stats{
+		Names:     names,
 		OpenFiles: int(c.openings.Load()), OpenDirs: dirs, Inodes: inodes,
 		DirtyBytes: c.dirty.Load(), FlyingBytes: c.flying.Load(), WriteMemory: v.pool.inUse(), ReadCacheBytes: v.cache.pool.inUse(),
 		ChunksInFlight: int(c.chunksInFlight.Load()), ReadAheads: int(c.readAheads.Load()),

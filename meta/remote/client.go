@@ -30,8 +30,8 @@ type Options struct {
 	Deadline time.Duration   // "meta-call": the longest a call without a deadline of its own takes; default 30 s
 	Attempt  time.Duration   // "meta-attempt": the longest one node is waited for before the next is asked; default 3 s
 	Log      *slog.Logger    // default: nothing is logged
-	// Clock is a clock that goes on while the machine sleeps, by which leases are counted (rule 15); default: the
-	// kernel's CLOCK_BOOTTIME.
+	// Clock is a clock that goes on while the machine sleeps, by which leases are counted besides Go's, which does not
+	// (rule 15); default: the kernel's CLOCK_BOOTTIME.
 	Clock func() time.Duration
 	// OnFenced is called once, on a goroutine of its own, when the session turns out to be dead.
 	OnFenced func()

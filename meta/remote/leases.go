@@ -21,9 +21,24 @@ type leases struct {
 	era    uint64
 	epoch  uint64        // what an answer must come from to count
 	term   uint64        // 0: no leases
-	until  time.Duration // by Options.Clock
+	sent   moment        // of the newest answered renewal
+	ttl    time.Duration // from then on
 	news   chan struct{} // closed when any of this changes
 }
+
+// moment is a moment by two clocks: the one that programs under fake time have, and one that goes on while the
+// machine sleeps (rule 15). More time has passed than either says.
+type moment struct {
+	at   time.Time
+	boot time.Duration
+}
+
+func (o *Options) moment() moment { return moment{time.Now(), o.Clock()} }
+
+// since is the time from m to now.
+func (m moment) since(now moment) time.Duration { return max(now.at.Sub(m.at), now.boot-m.boot) }
+
+func (l *leases) inForce(now moment) bool { return l.term != 0 && l.sent.since(now) < l.ttl }
 
 func (l *leases) changed() {
 	if l.news != nil {
@@ -37,7 +52,7 @@ func (l *leases) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.era++
-	l.term, l.until = 0, 0
+	l.term = 0
 	l.changed()
 }
 
@@ -49,7 +64,7 @@ func (l *leases) wanted() (epoch uint64, want bool) {
 }
 
 // renewed takes in an answered renewal; again says that another one should follow at once.
-func (l *leases) renewed(r *meta.Renewal, sent, now time.Duration) (again bool) {
+func (l *leases) renewed(r *meta.Renewal, sent, now moment) (again bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if r.Epoch < l.epoch {
@@ -57,18 +72,16 @@ func (l *leases) renewed(r *meta.Renewal, sent, now time.Duration) (again bool) 
 	}
 	if r.Epoch > l.epoch {
 		l.era++
-		l.epoch, l.term, l.until = r.Epoch, 0, 0
+		l.epoch, l.term = r.Epoch, 0
 		l.changed()
 		return l.forget != nil
 	}
-	if r.LeaseTerm != l.term || now >= l.until {
+	if r.LeaseTerm != l.term || !l.inForce(now) {
 		l.era++ // something was, or may have been, forgotten there
 		l.term = r.LeaseTerm
 		l.changed()
 	}
-	if l.until = 0; l.term != 0 {
-		l.until = sent + r.LeaseTTL
-	}
+	l.sent, l.ttl = sent, r.LeaseTTL
 	return false
 }
 
@@ -89,10 +102,10 @@ func (s *Session) Watch(forget func([]meta.OpenFile)) {
 // Era numbers the time during which leases are in force; ok false if none are at this moment. What was granted in
 // another era is to be forgotten.
 func (s *Session) Era() (era uint64, ok bool) {
-	now := s.o.Clock()
+	now := s.o.moment()
 	s.leases.mu.Lock()
 	defer s.leases.mu.Unlock()
-	return s.leases.era, s.leases.term != 0 && now < s.leases.until
+	return s.leases.era, s.leases.inForce(now)
 }
 
 // DoLeased is Do that asks for leases on what the answer speaks of, and tells what was granted, also with an error.

@@ -149,6 +149,7 @@ func (s *Session) fence() {
 	}
 	s.o.Log.Error("metadata session is dead", "session", s.id)
 	s.end(honeyant.E("remote.Session", honeyant.Fenced, "", nil))
+	s.leases.end()
 	if s.o.OnFenced != nil {
 		go s.o.OnFenced() // not waited for by Close, which it may call
 	}
@@ -274,17 +275,17 @@ func (s *Session) renew(ttl time.Duration) (again bool) {
 	ctx, cancel := context.WithTimeoutCause(s.ctx, ttl, errors.New("renewal: no answer within a TTL"))
 	defer cancel()
 	var r meta.Renewal
-	sent, at := time.Since(s.born), s.o.Clock()
+	sent, at := time.Since(s.born), s.o.moment()
 	epoch, want := s.leases.wanted()
 	err := s.c.ask(ctx, &question{
 		method: methodRenew,
 		direct: func(ctx context.Context, l *meta.Leader) (err error) {
-			sent, at = time.Since(s.born), s.o.Clock()
+			sent, at = time.Since(s.born), s.o.moment()
 			r, err = l.RenewLeases(ctx, s.id, epoch, want)
 			return err
 		},
 		encode: func() []byte {
-			sent, at = time.Since(s.born), s.o.Clock()
+			sent, at = time.Since(s.born), s.o.moment()
 			q := renewRequest{session: s.id, epoch: epoch, want: want}
 			return wire.Marshal(q.fields)
 		},
@@ -299,7 +300,7 @@ func (s *Session) renew(ttl time.Duration) (again bool) {
 	s.ttl.Store(int64(max(r.TTL, 100*time.Millisecond)))
 	s.leaseTTL.Store(int64(r.LeaseTTL))
 	s.epoch.Store(r.Epoch) // only a leader that the quorum confirmed answers, so it never goes back
-	return s.leases.renewed(&r, at, s.o.Clock())
+	return s.leases.renewed(&r, at, s.o.moment())
 }
 
 // sayReleased tells the leader what is no longer open.
