@@ -22,6 +22,7 @@ type inode struct {
 	attr       honeyant.Attr
 	known      bool      // attr has been heard from the leader
 	checked    time.Time // when the request was sent whose answer confirmed attr
+	forgotten  time.Time // what was asked before confirms nothing
 	ext        extentCache
 	registered *session // under which the leader knows that it is open
 	locks      int      // how often a lock was asked for since the inode was opened
@@ -110,7 +111,7 @@ func (in *inode) learn(a honeyant.Attr, sent time.Time) {
 		in.ext.reset()
 	}
 	in.attr, in.known = a, true
-	if sent.After(in.checked) {
+	if sent.After(in.checked) && sent.After(in.forgotten) {
 		in.checked = sent
 	}
 }

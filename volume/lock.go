@@ -86,9 +86,9 @@ func (in *inode) locked() bool {
 	return in.locks > 0
 }
 
-// forget makes the next read or write ask the leader first.
+// forget makes the next read ask the leader first, whatever answers are still on their way.
 func (in *inode) forget() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.checked = time.Time{}
+	in.checked, in.forgotten = time.Time{}, time.Now()
 }

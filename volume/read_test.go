@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/meta"
@@ -378,6 +380,67 @@ func TestLocks(t *testing.T) {
 			t.Fatal(err)
 		}
 		closeFile(t, g)
+	})
+}
+
+// Who has taken a lock sees what was committed before, also if somebody else here was just reading.
+func TestLockIsNotUndoneByALateAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 2, 1<<30)
+		s := &slowMeta{Session: c.NewSession(t)}
+		v, w := c.Open(t, func(o *volume.Options) { o.Meta = s }), c.Open(t, nil)
+		f := create(t, v, "f")
+		write(t, f, []byte("old"), 0)
+		if err := f.Fsync(bg, false); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Second)
+		lock := meta.FileLock{Kind: meta.LockFlock, Write: true, Owner: 7, End: math.MaxInt64}
+		s.after = func(op meta.Op) { // the answer is on its way: another node writes, and we take the lock
+			if _, ok := op.(*meta.Extents); !ok {
+				return
+			}
+			s.after = nil
+			g := open(t, w, "f", readWrite)
+			write(t, g, []byte("new"), 0)
+			closeFile(t, g)
+			time.Sleep(time.Millisecond)
+			if err := v.SetLock(bg, f.Ino(), lock, false); err != nil {
+				t.Error(err)
+			}
+		}
+		readAll(t, f)
+		time.Sleep(time.Millisecond)
+		if got := readAll(t, f); string(got) != "new" {
+			t.Errorf("under the lock: %q", got)
+		}
+		closeFile(t, f)
+	})
+}
+
+// A signal that comes while the lock is being granted must not leave it with somebody who does not know.
+func TestInterruptedLockIsNotLeftBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 2, 1<<30)
+		s := &slowMeta{Session: c.NewSession(t)}
+		v := c.Open(t, func(o *volume.Options) { o.Meta = s })
+		f := create(t, v, "f")
+		lock := meta.FileLock{Kind: meta.LockPosix, Write: true, Owner: 7, End: math.MaxInt64}
+		ctx, cancel := context.WithCancel(bg)
+		s.after = func(op meta.Op) {
+			if _, ok := op.(*meta.Lock); ok {
+				cancel()
+			}
+		}
+		err := v.SetLock(ctx, f.Ino(), lock, true)
+		s.after = nil
+		other := lock
+		other.Owner = 8
+		granted, _, e := v.GetLock(bg, f.Ino(), other)
+		if e != nil || granted != (err != nil) {
+			t.Errorf("told %v, but free for others: %v (%v)", err, granted, e)
+		}
+		closeFile(t, f)
 	})
 }
 
