@@ -527,6 +527,9 @@ func (s *slowMeta) Do(ctx context.Context, op meta.Op) (meta.Reply, error) {
 	if s.after != nil {
 		s.after(op)
 	}
+	if ctx.Err() != nil { // the answer comes too late
+		return nil, honeyant.E("test", honeyant.Interrupted, "", context.Cause(ctx))
+	}
 	return r, err
 }
 

@@ -39,7 +39,8 @@ func (v *Volume) SetLock(ctx context.Context, ino honeyant.Ino, lock meta.FileLo
 	in.locks++ // before the answer: a lost answer may have granted it
 	in.mu.Unlock()
 	for poll := lockPollFirst; ; poll = min(2*poll, lockPollMost) {
-		r, err := ask(ctx, v, name, &meta.Lock{Volume: v.o.Volume, Ino: ino, Lock: lock})
+		// Only the pauses end with ctx: a lock that is granted to somebody who has stopped listening stays.
+		r, err := ask(context.WithoutCancel(ctx), v, name, &meta.Lock{Volume: v.o.Volume, Ino: ino, Lock: lock})
 		switch {
 		case err != nil:
 			return err
