@@ -54,6 +54,9 @@ func (t *Tracker) look() {
 		t.o.Log.Debug("member list not read", "err", err)
 		return
 	}
+	if reply.Map.Cluster == "" {
+		return // this node leads, but its cluster is only being founded: nobody may keep such a map
+	}
 	for _, op := range t.publish(epoch, &reply.Map, began) {
 		if time.Since(began) > t.o.TTL/4 { // slow commits must not keep the proof of leadership from being renewed
 			notify(t.wake)
