@@ -533,6 +533,59 @@ func (s *slowMeta) Do(ctx context.Context, op meta.Op) (meta.Reply, error) {
 	return r, err
 }
 
+// V10: a file that was made or opened while one session was replaced by the next is registered under the next.
+func TestOpensDuringResetBelongToTheNewSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 2, 1<<30)
+		first := &slowMeta{Session: c.NewSession(t)}
+		var v *volume.Volume
+		reset := func() {
+			if err := v.Reset(bg, c.NewSession(t)); err != nil {
+				t.Error(err)
+			}
+		}
+		fenced := make(chan struct{})
+		v = c.Open(t, func(o *volume.Options) {
+			o.Meta, o.OnFenced = first, func(volume.Meta) { close(fenced) }
+		})
+		first.after = func(op meta.Op) {
+			if _, ok := op.(*meta.Open); ok { // its answer is on its way
+				first.after = nil
+				first.Kill(t)
+				time.AfterFunc(time.Second, reset)
+				if err := v.Unlink(bg, honeyant.RootIno, "none"); err == nil { // learns that it is dead
+					t.Error("the session is alive")
+				}
+				time.Sleep(2 * time.Second)
+			}
+		}
+		closeFile(t, create(t, c.Open(t, nil), "old"))
+		opened := open(t, v, "old", readWrite)
+		<-fenced
+		if n := len(v.Opens()); n != 1 {
+			t.Errorf("%d of 1 opened file is registered", n)
+		}
+		fenced = make(chan struct{})
+		second := c.NewSession(t)
+		if err := v.Reset(bg, second); err != nil {
+			t.Error(err)
+		}
+		<-fenced
+		fenced = make(chan struct{})
+		second.Kill(t)
+		time.AfterFunc(time.Second, reset)
+		if err := v.Unlink(bg, honeyant.RootIno, "none"); err == nil {
+			t.Error("the session is alive")
+		}
+		made := create(t, v, "made") // waits for the next session
+		if n := len(v.Opens()); n != 2 {
+			t.Errorf("%d of 2 open files are registered", n)
+		}
+		closeFile(t, made)
+		closeFile(t, opened)
+	})
+}
+
 // The leader refuses a cut while an earlier one is being freed, and ranges with too many extents: neither is the
 // program's business.
 func TestCutsWaitAndAreDivided(t *testing.T) {

@@ -65,9 +65,17 @@ func (v *Volume) Create(ctx context.Context, n NewNode, f OpenFlags, exclusive b
 		return file.created(ctx, r.Attr)
 	}
 	in.mu.Lock()
-	defer in.mu.Unlock()
 	in.learn(r.Attr, sent)
 	in.registered, in.parent = s, n.Parent
+	in.mu.Unlock()
+	if v.link.still(s) {
+		return r.Attr, file, nil
+	}
+	// As in sendOpen.
+	if err := in.register(ctx); err != nil {
+		file.giveBack(ctx)
+		return honeyant.Attr{}, nil, err
+	}
 	return r.Attr, file, nil
 }
 
@@ -122,17 +130,22 @@ const openExtents = 64
 // sendOpen registers the inode at the leader. in.reg is held.
 func (in *inode) sendOpen(ctx context.Context) error {
 	v := in.v
-	s, err := v.link.live(ctx)
-	if err != nil {
-		return v.fault(ctx, "volume.Open", in.object(), err)
+	for {
+		s, err := v.link.live(ctx)
+		if err != nil {
+			return v.fault(ctx, "volume.Open", in.object(), err)
+		}
+		sent := time.Now()
+		r, err := ask(ctx, v, "volume.Open", in.openOp())
+		if err != nil {
+			return err
+		}
+		in.opened(r, s, sent)
+		if v.link.still(s) {
+			return nil
+		}
+		// It died meanwhile: the answer may be of the next one, and Reset may have passed by already.
 	}
-	sent := time.Now()
-	r, err := ask(ctx, v, "volume.Open", in.openOp())
-	if err != nil {
-		return err
-	}
-	in.opened(r, s, sent)
-	return nil
 }
 
 func (in *inode) openOp() *meta.Open {

@@ -69,6 +69,9 @@ func (l *link) current() *session {
 	return l.now
 }
 
+// still tells that s is the present session and not known to be dead.
+func (l *link) still(s *session) bool { return l.current() == s && !s.dead.Load() }
+
 // live waits for a session that is not known to be dead.
 func (l *link) live(ctx context.Context) (*session, error) {
 	for {
