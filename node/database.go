@@ -3,8 +3,10 @@ package node
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -25,6 +27,8 @@ type database struct {
 	*meta.State
 	mirrorKey  []byte
 	mirrorSaid bool // what is being applied tells how the mirror stands; for the goroutine of Apply
+
+	checking sync.Mutex // held by check, whose copy has one place
 }
 
 // openDatabase opens the state in dir, or begins an empty one.
@@ -58,8 +62,24 @@ func (d *database) watch(b *kv.Batch) {
 	}
 }
 
-// check copies the state aside (by hard links) and checks the copy, so that nothing waits.
-func (d *database) check() ([]meta.Fault, error) {
+// checkBytes is what meta.Check takes for an inode and a chunk, about.
+const checkBytes = 200
+
+// check copies the state aside (by hard links) and checks the copy, so that nothing waits. TooLarge: it would take more
+// than memory bytes. Conflict: a check is under way.
+func (d *database) check(memory int64) ([]meta.Fault, error) {
+	if !d.checking.TryLock() {
+		return nil, honeyant.E("node.check", honeyant.Conflict, "metadata", errors.New("another fsck is at work; wait until it is through"))
+	}
+	defer d.checking.Unlock()
+	reply, err := d.Query(&meta.StatFS{Volume: honeyant.MainVolume})
+	if err != nil {
+		return nil, err
+	}
+	if st, ok := reply.(*meta.StatFSReply); ok && int64(st.Inodes+st.Chunks) > memory/checkBytes {
+		return nil, honeyant.E("node.check", honeyant.TooLarge, "metadata", fmt.Errorf("comparing %d inodes and %d chunks takes about %d MiB of memory, and %d are there for it",
+			st.Inodes, st.Chunks, (st.Inodes+st.Chunks)*checkBytes>>20, memory>>20))
+	}
 	path := filepath.Join(d.dir, "db-check") // left over from a crash, OpenHome removes it
 	if err := d.o.FS.RemoveAll(path); err != nil {
 		return nil, honeyant.E("node.check", honeyant.Internal, path, err)
