@@ -161,7 +161,8 @@ func (s *Service) step(ctx context.Context) (context.Context, context.CancelFunc
 	return context.WithTimeout(ctx, s.o.StepTimeout)
 }
 
-// chunks goes through all chunks of the volume that match list, in ID order.
+// chunks goes through the chunks of the volume that match list, in ID order: those that are alive, or with
+// list.Dead the dead ones.
 func (s *Service) chunks(ctx context.Context, list meta.ListChunks, each func(meta.ChunkInfo) error) error {
 	list.Volume = s.o.Volume
 	for {
@@ -170,10 +171,13 @@ func (s *Service) chunks(ctx context.Context, list meta.ListChunks, each func(me
 			return err
 		}
 		for _, c := range r.Chunks {
+			list.After = c.ID
+			if (c.Count == 0) != list.Dead {
+				continue // without Dead, the list has both
+			}
 			if err := each(c); err != nil {
 				return err
 			}
-			list.After = c.ID
 		}
 		if r.EOF || len(r.Chunks) == 0 {
 			return nil

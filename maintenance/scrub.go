@@ -88,7 +88,7 @@ func (w *scrubber) step(ctx context.Context, p *worker.Pace) (bool, error) {
 	for i := range r.Chunks {
 		c := &r.Chunks[i]
 		for _, rep := range c.Replicas {
-			if rep.Bad || rep.Dropping || !m.StoreUp(rep.Store) {
+			if c.Count == 0 || rep.Bad || rep.Dropping || !m.StoreUp(rep.Store) {
 				continue
 			}
 			checked, bad, err := w.verify(ctx, c, rep.Replica)

@@ -7,7 +7,7 @@ import (
 	"github.com/honeyant/honeyant/rpc/wire"
 )
 
-// ListChunks scans the chunks of a volume in ID order.
+// ListChunks scans the chunks of a volume in ID order, dead ones (Count 0) too.
 type ListChunks struct {
 	Volume honeyant.VolumeID
 	After  honeyant.ChunkID
