@@ -34,8 +34,14 @@ type Server struct {
 	done chan struct{}
 }
 
-// Listen opens the socket in dir, replacing a left-over one, and serves methods.
-func Listen(dir string, methods Methods, log *slog.Logger) (*Server, error) {
+// Route is something else that the socket serves over HTTP: a pattern of http.ServeMux, such as "GET /metrics".
+type Route struct {
+	Pattern string
+	Serve   http.HandlerFunc
+}
+
+// Listen opens the socket in dir, replacing a left-over one, and serves methods and routes.
+func Listen(dir string, methods Methods, log *slog.Logger, routes ...Route) (*Server, error) {
 	path := filepath.Join(dir, SocketName)
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, honeyant.E("admin.Listen", honeyant.Internal, path, err)
@@ -48,7 +54,7 @@ func Listen(dir string, methods Methods, log *slog.Logger) (*Server, error) {
 		return nil, honeyant.E("admin.Listen", honeyant.Internal, path, err)
 	}
 	s := &Server{ln: ln, done: make(chan struct{})}
-	s.http = &http.Server{Handler: Handler(methods), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
+	s.http = &http.Server{Handler: Handler(methods, routes...), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
 	go func() {
 		defer close(s.done)
 		if err := s.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
@@ -69,8 +75,8 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// Handler serves methods under /v1/.
-func Handler(methods Methods) http.Handler {
+// Handler serves methods under /v1/, and routes.
+func Handler(methods Methods, routes ...Route) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/{method}", func(w http.ResponseWriter, r *http.Request) {
 		name := r.PathValue("method")
@@ -98,6 +104,9 @@ func Handler(methods Methods) http.Handler {
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	for _, r := range routes {
+		mux.HandleFunc(r.Pattern, r.Serve)
+	}
 	return mux
 }
 

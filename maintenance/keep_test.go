@@ -137,8 +137,9 @@ func TestInventoryRefuses(t *testing.T) {
 				r.write(1, 2)
 				make(r)
 				held := len(r.stores.held[1])
+				r.o.Quarantine = time.Hour
 				r.start()
-				<-time.After(49 * time.Hour)
+				<-time.After(3 * time.Hour)
 				if st := r.jobs.State().Inventory; st.Refused == "" {
 					t.Errorf("%+v", st)
 				}
