@@ -42,19 +42,22 @@ func (n *Node) listWorkers(context.Context, admin.None) ([]admin.WorkerStatus, e
 }
 
 func (n *Node) pauseWorker(_ context.Context, req WorkerRequest) (admin.None, error) {
-	return n.steer(func(g *worker.Group) error { return g.Pause(req.Name) })
+	return n.steer(req.Name, (*worker.Group).Pause)
 }
 
 func (n *Node) resumeWorker(_ context.Context, req WorkerRequest) (admin.None, error) {
-	return n.steer(func(g *worker.Group) error { return g.Resume(req.Name) })
+	return n.steer(req.Name, (*worker.Group).Resume)
 }
 
-func (n *Node) steer(do func(*worker.Group) error) (admin.None, error) {
+func (n *Node) steer(name string, do func(*worker.Group, string) error) (admin.None, error) {
 	s, err := n.service()
 	if err != nil {
 		return admin.None{}, err
 	}
-	return admin.None{}, do(s.Workers())
+	if err = do(s.Workers(), name); errors.Is(err, honeyant.NotExist) {
+		err = honeyant.E("node.Worker", honeyant.NotExist, name, errors.New("no such worker; `honeyant worker ls` lists them"))
+	}
+	return admin.None{}, err
 }
 
 func (n *Node) scrubNow(ctx context.Context, _ admin.None) (admin.None, error) {

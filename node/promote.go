@@ -37,7 +37,7 @@ func (p *Promotion) Plan() string {
 	}
 	switch {
 	case p.MirrorKnown && p.InSync:
-		b.WriteString("When last heard, this machine had everything that was acknowledged: nothing should be lost.")
+		b.WriteString("When last heard, this machine had everything that was acknowledged. If the other one has served on alone since (its status then said degraded), what it acknowledged in that time WILL BE LOST.")
 	case p.MirrorKnown:
 		b.WriteString("WARNING: the other machine had gone on without this one (status said degraded). What was acknowledged since then WILL BE LOST.")
 	default:

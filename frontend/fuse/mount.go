@@ -1,6 +1,7 @@
 package fuse
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -121,8 +122,12 @@ type Mount struct {
 func NewMount(ctx context.Context, fs *FS, path string, o MountOptions) (*Mount, error) {
 	const op = "fuse.Mount"
 	o.setDefaults()
+	asked := path
 	path, err := canonical(path)
 	if err != nil {
+		if errors.Is(err, honeyant.NotExist) {
+			err = cmp.Or(checkPoint(asked, true), err) // says what to do
+		}
 		return nil, err
 	}
 	if err := clearDead(ctx, path, o.Log); err != nil {
@@ -313,6 +318,9 @@ func answers(ctx context.Context, path string) error {
 func checkPoint(path string, force bool) error {
 	const op = "fuse.Mount"
 	info, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return honeyant.E(op, honeyant.NotExist, path, fmt.Errorf("there is no such directory; make it first: mkdir -p %s", path))
+	}
 	if err != nil {
 		return honeyant.E(op, kindOfOS(err), path, err)
 	}
@@ -329,7 +337,7 @@ func checkPoint(path string, force bool) error {
 	defer dir.Close()
 	names, _ := dir.Readdirnames(1) // an error reads as empty: mounting over it hides nothing that can be read
 	if len(names) > 0 && !force {
-		return honeyant.E(op, honeyant.NotEmpty, path, fmt.Errorf("it holds %q, which the mount would hide; take an empty directory or force it", filepath.Join(path, names[0])))
+		return honeyant.E(op, honeyant.NotEmpty, path, fmt.Errorf("it holds %q, which the mount would hide; take an empty directory", filepath.Join(path, names[0])))
 	}
 	return nil
 }
