@@ -14,7 +14,7 @@
 // meta/remote carries operations from a session to the leader; meta/metatest holds the
 // reference model.
 //
-// Lock order: pending.mu, tenure.reaping, State.apply, State.mu. The
+// Lock order: pending.mu, tenure.reaping, State.apply, leaseTable.mu, State.mu. The
 // tables of sessions and opens have locks of their own, under which nothing else is taken.
 //
 // Invariants (numbers of doc/invariants.md in brackets):
@@ -38,4 +38,6 @@
 //	    extents goes through scanVisible (doc/format/extents.md). [24]
 //	M11 What can not be done within M5 and is the caller's to divide fails with OutOfRange and
 //	    changes nothing; the caller asks for less at a time. [24]
+//	M12 An answer leaves only when nobody remembers anything, under a lease, that a change which it shows has made
+//	    wrong. [15, 17]
 package meta

@@ -97,7 +97,7 @@ type gate struct {
 
 func newLeaseTable(epoch uint64, o leaseLimits, old []honeyant.SessionID) *leaseTable {
 	t := &leaseTable{
-		epoch: epoch, o: o, born: time.Now(), wake: make(chan struct{}, 1),
+		epoch: epoch, o: o, born: time.Now(), wake: make(chan struct{}, 1), terms: epoch << 24,
 		inodes: map[OpenFile]*leasedInode{}, sessions: map[honeyant.SessionID]*leaseSession{},
 		grace: len(old) > 0, unheard: map[honeyant.SessionID]struct{}{}, retired: map[honeyant.SessionID]bool{},
 	}
@@ -395,7 +395,7 @@ func (t *leaseTable) renew(id honeyant.SessionID, epoch uint64, want bool) (term
 		return 0
 	}
 	if s == nil {
-		t.terms++
+		t.terms++ // from the epoch on, so that no term comes again under another epoch
 		s = &leaseSession{id: id, term: t.terms, files: map[OpenFile]struct{}{}, ended: make(chan struct{})}
 		t.sessions[id] = s
 		select {

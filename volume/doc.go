@@ -30,6 +30,8 @@
 //	    descriptor open on the file then gets the error once.
 //	V10 A session registers an inode once at the leader, before the first open returns, and
 //	    takes it back after the last release and never while another open is on its way. [22]
+//	V11 Names and attributes are answered from memory only under a lease in force; what this volume is changing
+//	    is not, from before the change is sent until its outcome is known. [15]
 //
 // Locks are taken in this order: inode.write (a writer's turn; held across I/O), inode.mu, then
 // one of Volume.mu, room.mu, session.mu, link.mu, pool.mu, readCache.mu; only readCache.mu is held

@@ -10,6 +10,9 @@
 //	    that was under way before has ended. [22]
 //	W3  A release never takes back a later open: what a session says about its opens carries a stamp. [22]
 //	W4  A session that was told Fenced says Fenced to everybody from then on. [18]
+//	W6  Leases are used only in the era in which they were granted: one epoch, one term, and never longer than
+//	    their TTL after the newest answered renewal was sent. A new epoch's leader hears that the session knows
+//	    of it only after the leases of the old one are out of use. [15, 17]
 //	W5  Every call ends with its context or after Options.Deadline ("meta-call").
 //	W6  A change whose caller has gone without its outcome is never done after a change that was asked for later:
 //	    no change is sent before that outcome is known. [23]

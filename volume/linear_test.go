@@ -1,0 +1,221 @@
+package volume_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/meta"
+	"github.com/honeyant/honeyant/meta/remote"
+	"github.com/honeyant/honeyant/rpc"
+	"github.com/honeyant/honeyant/volume"
+	"github.com/honeyant/honeyant/volume/volumetest"
+)
+
+// road is one node's way to the leader: slow at times, and cut at others.
+type road struct {
+	h   rpc.Handler
+	mu  sync.Mutex // guards below
+	rng *rand.Rand
+	cut time.Time // until then
+}
+
+// Call implements rpc.Caller.
+func (r *road) Call(ctx context.Context, _ honeyant.NodeID, m rpc.Method, req []byte) ([]byte, error) {
+	lost := honeyant.E("road", honeyant.Unavailable, "", errors.New("cut"))
+	for way := range 2 {
+		r.mu.Lock()
+		delay := time.Duration(r.rng.ExpFloat64() * float64(3*time.Millisecond))
+		if r.rng.IntN(50) == 0 {
+			delay *= 100
+		}
+		r.mu.Unlock()
+		select {
+		case <-time.After(delay):
+		case <-ctx.Done():
+			return nil, lost
+		}
+		r.mu.Lock()
+		cut := time.Now().Before(r.cut)
+		r.mu.Unlock()
+		if cut {
+			return nil, lost
+		}
+		if way == 0 {
+			var err error
+			if req, err = r.h(ctx, 1, m, req); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return req, nil
+}
+
+// linearOp is an operation on a name, or on the size of the file "reg".
+type linearOp struct {
+	name  string
+	op    string // create, unlink, lookup; set, get
+	value uint64
+}
+
+var linearModel = porcupine.Model{
+	Partition: func(all []porcupine.Operation) [][]porcupine.Operation {
+		by := map[string][]porcupine.Operation{}
+		for _, op := range all {
+			name := op.Input.(linearOp).name
+			by[name] = append(by[name], op)
+		}
+		var parts [][]porcupine.Operation
+		for _, part := range by {
+			parts = append(parts, part)
+		}
+		return parts
+	},
+	Init: func() any { return uint64(0) },
+	// The state of a name is its inode number, 0 if it is not there; that of the register its value.
+	// An output is an inode number or a value, or a Kind if it failed.
+	Step: func(state, input, output any) (bool, any) {
+		at, in := state.(uint64), input.(linearOp)
+		kind, failed := output.(honeyant.Kind)
+		value, _ := output.(uint64)
+		switch in.op {
+		case "create":
+			if failed {
+				return at != 0 && kind == honeyant.Exist, at
+			}
+			return at == 0, value
+		case "unlink":
+			if failed {
+				return at == 0 && kind == honeyant.NotExist, at
+			}
+			return at != 0, uint64(0)
+		case "lookup":
+			if failed {
+				return at == 0 && kind == honeyant.NotExist, at
+			}
+			return at == value, at
+		case "set":
+			return !failed, in.value
+		}
+		return !failed && value == at, at
+	},
+	DescribeOperation: func(input, output any) string { return fmt.Sprintf("%+v -> %v", input, output) },
+}
+
+// Names and attributes are linearizable over three nodes that remember them, over slow and broken ways to the
+// leader, and changes of the epoch.
+func TestNamesAreLinearizable(t *testing.T) {
+	for range 3 {
+		seed := rand.Uint64()
+		synctest.Test(t, func(t *testing.T) { linearRun(t, seed) })
+	}
+}
+
+func linearRun(t *testing.T, seed uint64) {
+	t.Logf("seed %d", seed)
+	c := volumetest.NewCluster(t, 1, 1<<30)
+	h := remote.NewServer(remote.ServerOptions{Leader: func() (*meta.Leader, bool) { return c.Leader, true }})
+	var volumes []*volume.Volume
+	var roads []*road
+	for i := range 3 {
+		r := &road{h: h, rng: rand.New(rand.NewPCG(seed, uint64(i)))}
+		s := c.NewLeased(t, func(o *remote.Options) {
+			o.Local, o.Caller, o.Candidates = nil, r, func() []honeyant.NodeID { return []honeyant.NodeID{1} }
+		})
+		volumes = append(volumes, c.Open(t, func(o *volume.Options) { o.Meta, o.Deadline = s, 30*time.Second }))
+		roads = append(roads, r)
+	}
+	reg, err := volumes[0].Make(bg, volume.NewNode{Parent: honeyant.RootIno, Name: "reg", Mode: honeyant.ModeFile | 0o644})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var ops []porcupine.Operation
+	var clients sync.WaitGroup
+	for id := range 9 {
+		v, rng := volumes[id%3], rand.New(rand.NewPCG(seed, uint64(id)+100))
+		clients.Go(func() {
+			for n := range 80 {
+				in := linearOp{name: string(rune('a' + rng.IntN(3))), op: []string{"create", "unlink", "lookup", "lookup", "lookup", "lookup", "set", "get", "get", "get"}[rng.IntN(10)]}
+				if in.op == "set" || in.op == "get" {
+					in.name, in.value = "reg", uint64(id*1000+n+1)
+				}
+				call := time.Now().UnixNano()
+				out, err := linearDo(v, reg.Ino, in)
+				if err != nil {
+					out = honeyant.KindOf(err)
+				}
+				op := porcupine.Operation{ClientId: id, Input: in, Call: call, Output: out, Return: time.Now().UnixNano()}
+				if honeyant.KindOf(err) == honeyant.Unavailable && err != nil {
+					t.Error("no answer: ", err) // troubles are shorter than deadlines
+				}
+				mu.Lock()
+				ops = append(ops, op)
+				mu.Unlock()
+				time.Sleep(time.Duration(rng.ExpFloat64() * float64(10*time.Millisecond)))
+			}
+		})
+	}
+	over := make(chan struct{})
+	var trouble sync.WaitGroup
+	trouble.Go(func() {
+		rng := rand.New(rand.NewPCG(seed, 99))
+		for {
+			select {
+			case <-over:
+				return
+			case <-time.After(time.Duration(rng.ExpFloat64() * float64(500*time.Millisecond))):
+			}
+			if r := rng.IntN(5); r < 3 {
+				roads[r].mu.Lock()
+				roads[r].cut = time.Now().Add(time.Duration(rng.Int64N(int64(3 * time.Second))))
+				roads[r].mu.Unlock()
+			} else {
+				c.CutQuorum(true)
+				time.Sleep(time.Duration(rng.Int64N(int64(300 * time.Millisecond))))
+				c.CutQuorum(false)
+			}
+		}
+	})
+	clients.Wait()
+	close(over)
+	trouble.Wait()
+	hits, misses, recalls := uint64(0), uint64(0), uint64(0)
+	for _, v := range volumes {
+		st := v.Stats().Names
+		hits, misses, recalls = hits+st.Hits, misses+st.Misses, recalls+st.Recalls
+	}
+	t.Logf("%d operations, %d hits, %d misses, %d recalls", len(ops), hits, misses, recalls)
+	if hits == 0 || recalls == 0 {
+		t.Error("nothing was remembered or recalled")
+	}
+	if result, _ := porcupine.CheckOperationsVerbose(linearModel, ops, 0); result != porcupine.Ok {
+		t.Errorf("seed %d: not linearizable", seed)
+	}
+}
+
+func linearDo(v *volume.Volume, reg honeyant.Ino, in linearOp) (any, error) {
+	switch in.op {
+	case "create":
+		a, err := v.Make(bg, volume.NewNode{Parent: honeyant.RootIno, Name: in.name, Mode: honeyant.ModeFile | 0o644})
+		return uint64(a.Ino), err
+	case "unlink":
+		return uint64(0), v.Unlink(bg, honeyant.RootIno, in.name)
+	case "lookup":
+		a, err := v.Lookup(bg, honeyant.RootIno, in.name)
+		return uint64(a.Ino), err
+	case "set":
+		_, err := v.SetAttr(bg, &meta.SetAttr{Ino: reg, Valid: meta.SetUID, UID: uint32(in.value)})
+		return in.value, err
+	}
+	a, err := v.GetAttr(bg, reg)
+	return uint64(a.UID), err
+}
