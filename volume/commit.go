@@ -30,7 +30,7 @@ func (in *inode) commitReady() {
 		n := in.together()
 		batch := append([]*flight(nil), in.flights[:n]...)
 		for _, f := range batch {
-			f.sent = true
+			f.sent, f.asking = true, true
 		}
 		in.mu.Unlock()
 		sent := time.Now()
@@ -42,6 +42,9 @@ func (in *inode) commitReady() {
 			}
 		}
 		in.mu.Lock()
+		for _, f := range batch {
+			f.asking = false
+		}
 		if err != nil {
 			in.fail(err)
 			continue

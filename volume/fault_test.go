@@ -586,6 +586,67 @@ func TestOpensDuringResetBelongToTheNewSession(t *testing.T) {
 	})
 }
 
+// A session that dies while a commit of it is being answered takes with it what was written since: the locks under
+// which that was written are gone.
+func TestDeathDuringCommitLosesWhatCameAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 2, 1<<30)
+		s := &slowMeta{Session: c.NewSession(t)}
+		v := c.Open(t, func(o *volume.Options) { o.Meta = s })
+		f := create(t, v, "f")
+		write(t, f, []byte("first"), 0)
+		s.after = func(op meta.Op) {
+			if _, ok := op.(*meta.Commit); !ok {
+				return
+			}
+			s.after = nil
+			write(t, f, []byte("second"), 0)
+			s.Kill(t)
+			if err := v.Unlink(bg, honeyant.RootIno, "none"); err == nil { // learns of it
+				t.Error("the session is alive")
+			}
+		}
+		kindIs(t, f.Fsync(bg, false), honeyant.Unavailable)
+		if err := v.Reset(bg, c.NewSession(t)); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Minute)
+		if got := readAll(t, f); string(got) != "first" {
+			t.Errorf("%q", got)
+		}
+		closeFile(t, f)
+	})
+}
+
+// What is written while the volume is being closed does not disturb a commit that is being answered.
+func TestWriteDuringCloseAndCommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 2, 1<<30)
+		s := &slowMeta{Session: c.NewSession(t)}
+		v := c.Open(t, func(o *volume.Options) { o.Meta = s })
+		f := create(t, v, "f")
+		write(t, f, []byte("first"), 0)
+		s.after = func(op meta.Op) {
+			if _, ok := op.(*meta.Commit); !ok {
+				return
+			}
+			s.after = nil
+			closing, cancel := context.WithCancel(bg)
+			cancel()
+			go v.Close(closing)
+			time.Sleep(time.Millisecond)
+			write(t, f, []byte("second"), 0)
+			kindIs(t, f.Fsync(closing, false), honeyant.Interrupted)
+		}
+		if err := f.Fsync(bg, false); err == nil {
+			t.Error("the second bytes are lost, and nobody was told")
+		}
+		if err := v.Close(bg); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // The leader refuses a cut while an earlier one is being freed, and ranges with too many extents: neither is the
 // program's business.
 func TestCutsWaitAndAreDivided(t *testing.T) {

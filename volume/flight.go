@@ -24,6 +24,7 @@ type flight struct {
 	extents  []honeyant.Extent // ascending
 	uploaded bool
 	sent     bool          // a commit was asked for: its outcome may be unknown
+	asking   bool          // a commit is being asked for: only who asks may end the flight
 	told     bool          // err is in inode.err already
 	err      error         // why it was lost
 	done     chan struct{} // closed when it is committed or lost
@@ -206,19 +207,23 @@ func (in *inode) land(n int) {
 }
 
 // fail loses all bytes of the inode that are not committed. Flights still being uploaded stay in
-// line, marked, until their upload ends: they read from their buffers. in.mu is held.
+// line, marked, until their upload ends: they read from their buffers. Those whose commit is being asked for
+// get its outcome. in.mu is held.
 func (in *inode) fail(err error) {
 	in.v.o.Log.Error("written bytes are lost", "inode", uint64(in.ino), "err", err)
 	in.lost(err)
 	in.drop()
 	for _, f := range in.flights {
+		if f.asking {
+			continue
+		}
 		if f.err == nil {
 			f.err = err
 		}
 		f.told = true
 	}
 	n := 0
-	for n < len(in.flights) && in.flights[n].uploaded {
+	for n < len(in.flights) && in.flights[n].uploaded && !in.flights[n].asking {
 		n++
 	}
 	in.land(n)
@@ -238,7 +243,11 @@ func (in *inode) abandon(s *session, err error) {
 		in.locks = 0
 		in.lost(err)
 	}
-	if _, any := in.unflushed(); any && !in.committing {
+	doomed := len(in.dirty) > 0
+	for _, f := range in.flights {
+		doomed = doomed || !f.asking && !f.told
+	}
+	if doomed {
 		in.fail(err)
 	}
 }
