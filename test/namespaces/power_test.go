@@ -2,6 +2,7 @@ package namespaces_test
 
 import (
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 )
@@ -56,6 +57,11 @@ func TestPowerCut(t *testing.T) {
 			for _, m := range c.machines {
 				t.Logf("%d blocks of %s were lost", disks[m.name].cut(chance), m.name)
 			}
+			var group sync.WaitGroup
+			for _, m := range c.machines {
+				group.Go(m.kill)
+			}
+			group.Wait()
 			for _, m := range c.machines {
 				m.black()
 			}
