@@ -32,6 +32,9 @@ type WriteFlags struct {
 	// Cached says that the bytes come from the page cache (FUSE_WRITE_CACHE: mmap), without a
 	// caller: they go to their offset even in append mode.
 	Cached bool
+	// Append says that O_APPEND was set since the File was opened (fcntl), At that it was taken away:
+	// the bytes go to the end, or to their offset.
+	Append, At bool
 }
 
 // Bits of Allocate's mode, those of fallocate(2) on Linux.

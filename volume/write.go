@@ -39,7 +39,7 @@ func (f *File) WriteAt(ctx context.Context, p []byte, off int64, w WriteFlags) (
 		return 0, f.v.fault(ctx, "volume.Write", f.object(), err)
 	}
 	defer in.write.give()
-	if f.f.Append && !w.Cached {
+	if (f.f.Append || w.Append) && !w.Cached && !w.At {
 		if err := in.append(ctx, p, w.KillPriv); err != nil {
 			return 0, err
 		}

@@ -109,7 +109,9 @@ func (fs *FS) Write(cancel <-chan struct{}, in *gofuse.WriteIn, data []byte) (ui
 	if !ok {
 		return 0, gofuse.EBADF
 	}
+	end := in.Flags&syscall.O_APPEND != 0 // as it is now: fcntl(2) may have changed it
 	n, err := f.WriteAt(c.ctx, data, int64(in.Offset), volume.WriteFlags{
+		Append: end, At: !end,
 		KillPriv: in.WriteFlags&gofuse.WRITE_KILL_SUIDGID != 0,
 		Cached:   in.WriteFlags&gofuse.WRITE_CACHE != 0,
 	})

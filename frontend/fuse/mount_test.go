@@ -513,3 +513,39 @@ func increment(path string, n int) error {
 	}
 	return nil
 }
+
+// O_APPEND can be set and taken away while a file is open: each write goes where the flag of that moment says.
+func TestAppendFlagChangesWhileOpen(t *testing.T) {
+	name := filepath.Join(serve(t, 1).paths[0], "f")
+	set := func(f *os.File, flags int) {
+		t.Helper()
+		if _, err := unix.FcntlInt(f.Fd(), unix.F_SETFL, flags); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write := func(f *os.File, text string, off int64) {
+		t.Helper()
+		if n, err := unix.Pwrite(int(f.Fd()), []byte(text), off); err != nil || n != len(text) {
+			t.Fatal(n, err)
+		}
+	}
+	a, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	write(a, "0123456789", 0)
+	set(a, 0)
+	write(a, "ab", 2)
+	b, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	set(b, unix.O_APPEND)
+	write(b, "end", 0)
+	got, err := os.ReadFile(name)
+	if err != nil || string(got) != "01ab456789end" {
+		t.Fatalf("%q, %v", got, err)
+	}
+}
