@@ -256,8 +256,15 @@ func (l *Leader) Reassert(s honeyant.SessionID, epoch, stamp uint64, open []Open
 	if t.sessions.hear(s) == nil {
 		return honeyant.E(op, honeyant.Fenced, "", fmt.Errorf("session %d", s))
 	}
+	return t.reassert(s, stamp, open, last)
+}
+
+func (t *tenure) reassert(s honeyant.SessionID, stamp uint64, open []OpenFile, last bool) error {
 	for _, f := range open {
 		t.opens.add(s, f, stamp)
+	}
+	if t.overMeanwhile(s) {
+		return errFenced(s)
 	}
 	if last && t.opens.settled(s) {
 		t.wakeReaper()

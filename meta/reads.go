@@ -69,6 +69,9 @@ func (t *tenure) open(ctx context.Context, call *Call, op *Open) (Reply, error) 
 		t.opens.remove(call.Session, OpenFile{op.Volume, op.Ino}, call.Stamp)
 	}
 	t.reaping.RUnlock()
+	if t.overMeanwhile(call.Session) {
+		return t.fenced(ctx, call.Session)
+	}
 	if gone && err == nil {
 		return t.do(ctx, call)
 	}
@@ -79,6 +82,16 @@ func (t *tenure) open(ctx context.Context, call *Call, op *Open) (Reply, error) 
 		return nil, e
 	}
 	return reply, err
+}
+
+// overMeanwhile tells whether a session whose opens have just been registered is over. It may have ended between the
+// moment it was heard and the registration, which then nobody would take back.
+func (t *tenure) overMeanwhile(s honeyant.SessionID) bool {
+	if s == 0 || t.sessions.get(s) != nil {
+		return false
+	}
+	t.opens.forget(s)
+	return true
 }
 
 // release changes only memory, so it needs no quorum.
