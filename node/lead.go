@@ -14,7 +14,8 @@ import (
 // the tracker of nodes, the maintenance jobs and the choice of voters. begin and end are
 // called by consensus, one at a time.
 type leadership struct {
-	n *Node
+	n    *Node
+	full diskWatch
 
 	mu      sync.Mutex // guards the fields below
 	service *maintenance.Service

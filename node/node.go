@@ -59,11 +59,6 @@ type Node struct {
 	agent    *cluster.Agent
 	chunks   *replica.Client
 
-	full struct {
-		mu     sync.Mutex // guards the rest
-		looked time.Time
-		is     bool
-	}
 	leadership *leadership
 	mounts     *mounts
 	socket     *admin.Server

@@ -2,6 +2,7 @@ package node
 
 import (
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -49,18 +50,26 @@ const (
 	fullLook = time.Second // between two looks at the disk
 )
 
+// diskWatch remembers what was last seen of the disk of the metadata.
+type diskWatch struct {
+	mu     sync.Mutex // guards the rest
+	looked time.Time
+	full   bool
+}
+
 // metadataFull tells the leader that the metadata's own disk reserve is used up (rule 9).
 func (n *Node) metadataFull() bool {
-	n.full.mu.Lock()
-	defer n.full.mu.Unlock()
-	if now := time.Now(); now.Sub(n.full.looked) >= fullLook {
-		n.full.looked = now
-		was := n.full.is
+	d := &n.leadership.full
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if now := time.Now(); now.Sub(d.looked) >= fullLook {
+		d.looked = now
+		was := d.full
 		use, err := n.parts.FS.GetDiskUsage(n.dir.Meta())
-		n.full.is = err == nil && int64(use.AvailBytes) < n.cfg.MetadataReserveOf(int64(use.TotalBytes))/fullPart
-		if n.full.is && !was {
+		d.full = err == nil && int64(use.AvailBytes) < n.cfg.MetadataReserveOf(int64(use.TotalBytes))/fullPart
+		if d.full && !was {
 			n.log.Error("the disk of the metadata is full: only deletes are possible", "available_bytes", use.AvailBytes)
 		}
 	}
-	return n.full.is
+	return d.full
 }
