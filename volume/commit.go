@@ -41,6 +41,7 @@ func (in *inode) commitReady() {
 				reply, extents, chunks, err = commitFlights(batch)
 			}
 		}
+		err = lasting(in, "volume.Flush", err)
 		in.mu.Lock()
 		for _, f := range batch {
 			f.asking = false
@@ -198,10 +199,20 @@ func again(batch []*flight, err error, retry int) bool {
 	return false
 }
 
+// lasting makes Unavailable of a Conflict that has been waited for long enough: to a program it would say that
+// nothing was lost and that it should try again.
+func lasting(in *inode, op string, err error) error {
+	if honeyant.KindOf(err) != honeyant.Conflict {
+		return err
+	}
+	return honeyant.E(op, honeyant.Unavailable, in.object(), err)
+}
+
 // reupload makes new chunks of flights whose commit was refused.
 func reupload(batch []*flight) error {
 	v := batch[0].in.v
-	ctx, cancel := context.WithTimeoutCause(v.ctx, v.o.Deadline, errDeadline)
+	left := max(v.o.Deadline-time.Since(batch[0].began), v.o.Deadline/4)
+	ctx, cancel := context.WithTimeoutCause(v.ctx, left, errDeadline)
 	defer cancel()
 	if err := pause(ctx, 100*time.Millisecond); err != nil {
 		return err

@@ -647,6 +647,34 @@ func TestWriteDuringCloseAndCommit(t *testing.T) {
 	})
 }
 
+// A commit that is refused until the deadline is lost, which is no EAGAIN, and the deadline is one for all its tries.
+func TestLastingConflictIsUnavailable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 2, 1<<30)
+		s := c.NewSession(t)
+		v := c.Open(t, func(o *volume.Options) { o.Meta = s })
+		before := func(op meta.Op) error {
+			if _, ok := op.(*meta.Commit); ok {
+				return honeyant.E("test", honeyant.Conflict, "", nil)
+			}
+			return nil
+		}
+		s.Before.Store(&before)
+		f := create(t, v, "f")
+		write(t, f, pattern(10_000, 1), 0)
+		began := time.Now()
+		kindIs(t, f.Fsync(bg, false), honeyant.Unavailable)
+		a := open(t, v, "f", volume.OpenFlags{Write: true, Append: true})
+		_, err := a.WriteAt(bg, pattern(10_000, 1), 0, volume.WriteFlags{})
+		kindIs(t, err, honeyant.Unavailable)
+		if took := time.Since(began); took > 25*time.Second {
+			t.Errorf("two deadlines of 10 s took %v", took)
+		}
+		closeFile(t, a)
+		closeFile(t, f)
+	})
+}
+
 // The leader refuses a cut while an earlier one is being freed, and ranges with too many extents: neither is the
 // program's business.
 func TestCutsWaitAndAreDivided(t *testing.T) {

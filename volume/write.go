@@ -181,7 +181,7 @@ func (in *inode) append(ctx context.Context, p []byte, killPriv bool) error {
 	for {
 		err := in.appendChunks(ctx, s, p, killPriv)
 		if honeyant.KindOf(err) != honeyant.Conflict || pause(ctx, 100*time.Millisecond) != nil {
-			return v.told(ctx, op, in, err)
+			return v.told(ctx, op, in, lasting(in, op, err))
 		}
 		v.forgetPolicies(in) // it asks for more copies by now
 	}
