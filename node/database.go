@@ -42,7 +42,26 @@ func openDatabase(fs vfs.FS, dir string, pools config.Pools, log *slog.Logger) (
 	if d.State, err = meta.OpenState(db, meta.StateOptions{Reopen: adopt, Applied: d.watch}); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
+	if err := d.understood(); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
 	return d, nil
+}
+
+// featureLevel is the highest level of formats that this program knows (rule 34).
+const featureLevel = 1
+
+// understood refuses metadata of a level that this program does not know: as a follower it would copy them well, but it
+// could become their leader (rule 34).
+func (d *database) understood() error {
+	reply, err := d.Query(&meta.ListNodes{})
+	if err != nil {
+		return err
+	}
+	if r, ok := reply.(*meta.MapReply); ok && r.Map.FeatureLevel > featureLevel {
+		return honeyant.E("node.Open", honeyant.Unsupported, d.dir, fmt.Errorf("the colony's metadata are of level %d and this honeyant knows them up to %d: install a newer one", r.Map.FeatureLevel, featureLevel))
+	}
+	return nil
 }
 
 // Apply implements consensus.StateMachine. What the leader says of its mirror is durable in the

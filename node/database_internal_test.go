@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -37,8 +38,16 @@ func TestCheckKeepsItsMemory(t *testing.T) {
 	home.checking.Unlock()
 }
 
-// pebbleHome is a database with a root and 30 files.
-func pebbleHome(t *testing.T) (*database, error) {
+// Rule 34: metadata of a level that this program does not know are not opened.
+func TestHigherFeatureLevelIsRefused(t *testing.T) {
+	_, err := pebbleHome(t, &meta.PutSetting{Name: meta.SettingFeatureLevel, Value: []byte("2")})
+	if !errors.Is(err, honeyant.Unsupported) || !strings.Contains(err.Error(), "install a newer one") {
+		t.Fatal(err)
+	}
+}
+
+// pebbleHome is a database with a root and 30 files, and what more says.
+func pebbleHome(t *testing.T, more ...meta.Op) (*database, error) {
 	dir := t.TempDir()
 	_, db, err := pebblekv.OpenHome(dir, pebblekv.Options{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -48,7 +57,7 @@ func pebbleHome(t *testing.T) (*database, error) {
 	for n := range 30 {
 		ops = append(ops, &meta.Make{Volume: honeyant.MainVolume, Parent: honeyant.RootIno, Name: fmt.Sprint(n), Mode: honeyant.ModeFile, Exclusive: true})
 	}
-	for _, op := range ops {
+	for _, op := range append(ops, more...) {
 		_, changes, err := meta.Eval(db, meta.Env{Incarnation: 1, Epoch: 1}, op)
 		if err := errors.Join(err, db.Apply(changes)); err != nil {
 			return nil, err

@@ -172,7 +172,7 @@ func (n *Node) lastMap() *honeyant.Map {
 // report is what this node's heartbeats carry.
 func (n *Node) report() cluster.Report {
 	applied, _ := n.database.AppliedIndex()
-	return cluster.Report{Version: Version(), Applied: applied, MemTotal: memoryTotal(), MemUsed: residentBytes(),
+	return cluster.Report{Version: Version(), Feature: featureLevel, Applied: applied, MemTotal: memoryTotal(), MemUsed: residentBytes(),
 		UptimeSecs: uint64(time.Since(n.began).Seconds()), Stores: n.stores.usage()}
 }
 
