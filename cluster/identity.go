@@ -109,6 +109,15 @@ func assemble(certPEM, caPEM, keyPEM []byte) (*Identity, error) {
 
 // install checks a certificate and uses it from now on.
 func (i *Identity) install(cert *x509.Certificate) error {
+	if err := i.fits(cert); err != nil {
+		return err
+	}
+	i.cert.Store(&tls.Certificate{Certificate: [][]byte{cert.Raw, i.ca.Raw}, PrivateKey: i.key, Leaf: cert})
+	return nil
+}
+
+// fits tells whether a certificate is this node's, from its cluster's authority.
+func (i *Identity) fits(cert *x509.Certificate) error {
 	cluster, err := clusterOf(cert)
 	if err != nil {
 		return err
@@ -128,7 +137,6 @@ func (i *Identity) install(cert *x509.Certificate) error {
 	if err := cert.CheckSignatureFrom(i.ca); err != nil {
 		return fmt.Errorf("the certificate is not from the cluster's authority: %w", err)
 	}
-	i.cert.Store(&tls.Certificate{Certificate: [][]byte{cert.Raw, i.ca.Raw}, PrivateKey: i.key, Leaf: cert})
 	return nil
 }
 
@@ -180,6 +188,9 @@ func (i *Identity) needsRenewal(now time.Time) bool { return i.NotAfter().Sub(no
 // renewed takes a new certificate (DER) into use, first on disk.
 func (i *Identity) renewed(der []byte) error {
 	cert, err := x509.ParseCertificate(der)
+	if err == nil {
+		err = i.fits(cert) // before it takes the place of a good one
+	}
 	if err != nil {
 		return honeyant.E("cluster.Renew", honeyant.Corrupt, i.self.String(), err)
 	}
