@@ -675,6 +675,56 @@ func TestLastingConflictIsUnavailable(t *testing.T) {
 	})
 }
 
+// A store that fails while it is written to is never replaced by another one of a node that has a copy.
+func TestReplacementIsOnAnotherNode(t *testing.T) {
+	c := volumetest.NewCluster(t, 4, 1<<30)
+	twoDisks := func() *honeyant.Map { // store 3 is in node 1, too
+		m := c.Map()
+		m.Stores[2].Node = 1
+		return m
+	}
+	watched := &watchedChunks{Chunks: c.Chunks}
+	v := c.Open(t, func(o *volume.Options) { o.Map, o.Chunks = twoDisks, watched })
+	c.Chunks.Fail(2, true)
+	f := create(t, v, "f")
+	for i := range 40 {
+		write(t, f, pattern(10_000, i), 0)
+		if err := f.Fsync(bg, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	closeFile(t, f)
+	for _, ref := range watched.refs {
+		nodes := map[honeyant.NodeID]bool{}
+		for _, r := range ref.Replicas {
+			s, _ := twoDisks().Store(r.Store)
+			nodes[s.Node] = true
+		}
+		if len(nodes) < 2 {
+			t.Fatalf("both copies on one node: %v", ref.Replicas)
+		}
+	}
+}
+
+// watchedChunks remembers what was written where.
+type watchedChunks struct {
+	*volumetest.Chunks
+	mu   sync.Mutex // guards refs
+	refs []honeyant.ChunkRef
+}
+
+// Write implements volume.Chunks.
+func (w *watchedChunks) Write(ctx context.Context, id honeyant.ChunkID, data []byte, targets []honeyant.StoreID,
+	next func([]honeyant.StoreID) (honeyant.StoreID, bool)) (honeyant.ChunkRef, error) {
+	ref, err := w.Chunks.Write(ctx, id, data, targets, next)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err == nil {
+		w.refs = append(w.refs, ref)
+	}
+	return ref, err
+}
+
 // The leader refuses a cut while an earlier one is being freed, and ranges with too many extents: neither is the
 // program's business.
 func TestCutsWaitAndAreDivided(t *testing.T) {

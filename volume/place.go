@@ -138,9 +138,14 @@ func (v *Volume) storeOnce(ctx context.Context, policy honeyant.Policy, id honey
 	next := func(bad []honeyant.StoreID) (honeyant.StoreID, bool) {
 		mu.Lock()
 		defer mu.Unlock()
-		o := o
+		o, m := o, v.o.Map()
 		o.Exclude = append(slices.Clone(used), bad...)
-		more, _ := placement.Choose(v.o.Map(), policy, 1, o)
+		for _, id := range used { // a second store of a node is no second copy
+			if has, ok := m.Store(id); ok && !slices.Contains(bad, id) {
+				o.Exclude = append(o.Exclude, storesOf(m, has.Node)...)
+			}
+		}
+		more, _ := placement.Choose(m, policy, 1, o)
 		if len(more) == 0 {
 			return 0, false
 		}
@@ -153,6 +158,16 @@ func (v *Volume) storeOnce(ctx context.Context, policy honeyant.Policy, id honey
 			fmt.Errorf("%d stores hold it, %d are the least", len(ref.Replicas), least))
 	}
 	return ref, err
+}
+
+// storesOf lists the stores of a node.
+func storesOf(m *honeyant.Map, node honeyant.NodeID) (all []honeyant.StoreID) {
+	for _, s := range m.Stores {
+		if s.Node == node {
+			all = append(all, s.ID)
+		}
+	}
+	return all
 }
 
 // room remembers for a short while how much the stores can take.
