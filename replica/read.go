@@ -129,7 +129,11 @@ func (rd *reading) from(ctx context.Context, rep honeyant.Replica, limit time.Du
 	}
 	to, err := c.locate(rep.Store)
 	if err != nil {
-		return honeyant.E("replica.Read", honeyant.Stale, rep.Store.String(), err) // it has left the cluster
+		kind := honeyant.Stale // it has left the cluster
+		if _, known := c.o.Map().Store(rep.Store); !known {
+			kind = honeyant.Unavailable // it may have joined a moment ago, and this map not have heard of it
+		}
+		return honeyant.E("replica.Read", kind, rep.Store.String(), err)
 	}
 	r := &rd.r
 	first := rd.off / honeyant.FrameSize

@@ -145,6 +145,20 @@ func TestReadFails(t *testing.T) {
 	}
 }
 
+// A store that this node's map does not know yet may have joined a moment ago: that is no reason to call the chunk gone.
+func TestReadFromAStoreNotYetKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, ref, _ := written(t, 100_000)
+		defer c.end()
+		for i := range ref.Replicas {
+			ref.Replicas[i].Store += 1000
+		}
+		if err := c.client().Read(t.Context(), ref, make([]byte, 100_000), 0); honeyant.KindOf(err) != honeyant.Unavailable {
+			t.Error(err)
+		}
+	})
+}
+
 // A lone slow disk is waited for.
 func TestReadSlowAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
