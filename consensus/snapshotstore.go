@@ -96,7 +96,7 @@ type snapshotStore struct {
 	mu     sync.Mutex // guards all below
 	newest *snapshot
 	serial int
-	pins   map[*snapshot]time.Time // sent or being sent: keep the log behind it, until then if not zero
+	pins   map[*snapshot]time.Time // sent or being sent: keep the log behind it, until then and while it is read
 }
 
 // openSnapshotStore removes what was left unfinished and finds the newest snapshot.
@@ -218,7 +218,7 @@ func (s *snapshotStore) trimTop() uint64 {
 	defer s.mu.Unlock()
 	top := ^uint64(0)
 	for snap, until := range s.pins {
-		if snap.readers == 0 && !until.IsZero() && time.Now().After(until) {
+		if snap.readers == 0 && time.Now().After(until) {
 			delete(s.pins, snap)
 			continue
 		}
@@ -251,7 +251,9 @@ func (s *snapshotStore) Open(id string) (*hraft.SnapshotMeta, io.ReadCloser, err
 		return nil, nil, honeyant.E("consensus.OpenSnapshot", honeyant.NotExist, id, nil)
 	}
 	snap.readers++
-	s.pins[snap] = time.Time{}
+	if _, sent := s.pins[snap]; !sent {
+		s.pins[snap] = time.Time{}
+	}
 	return snap.meta(), &snapshotReader{store: s, snap: snap}, nil
 }
 
@@ -290,7 +292,9 @@ func (r *snapshotReader) Close() (err error) {
 		s := r.store
 		s.mu.Lock()
 		r.snap.readers--
-		s.pins[r.snap] = time.Now().Add(pinAfterInstall)
+		if r.pipe != nil { // else nothing was sent: the follower could not be reached
+			s.pins[r.snap] = time.Now().Add(pinAfterInstall)
+		}
 		gone := r.snap.old && r.snap.readers == 0
 		s.mu.Unlock()
 		if gone {
