@@ -41,7 +41,10 @@ type mounts struct {
 	volume  *volume.Volume
 	session *remote.Session
 	list    map[string]*mounted
+	wanted  map[string]bool // mounted by an earlier daemon, and not yet, or in vain, by this one
 	closed  bool
+
+	recall sync.Once // reads wanted
 }
 
 // turn is a lock that is held across I/O; waiting for it ends with a context.
@@ -203,6 +206,7 @@ func (m *mounts) add(ctx context.Context, req MountRequest) error {
 	one := &mounted{volume: "main", once: req.Once, fuse: mount, fs: fs}
 	m.mu.Lock()
 	m.list[path] = one
+	delete(m.wanted, path)
 	m.mu.Unlock()
 	go m.watch(path, one)
 	m.n.log.Info("mounted", "volume", one.volume, "path", path)
@@ -240,9 +244,17 @@ func (m *mounts) remove(ctx context.Context, path string) error {
 	}
 	defer m.opening.give()
 	path = filepath.Clean(path)
+	m.recallWanted()
+	m.mu.Lock()
+	waited := m.wanted[path]
+	delete(m.wanted, path)
+	m.mu.Unlock()
 	one := m.find(path)
 	if one == nil {
 		err := fuse.Unmount(ctx, path)
+		if waited && errors.Is(err, honeyant.NotExist) {
+			err = nil // it was not back yet, and will not come
+		}
 		return errors.Join(err, m.remember())
 	}
 	m.mu.Lock()
@@ -262,16 +274,22 @@ type rememberedMount struct {
 	Path   string `json:"path"`
 }
 
-// remember writes the list of mounts that come back after a restart.
+// remember writes the list of mounts that come back after a restart: those that are there, and those of an earlier
+// daemon that this one has not brought back.
 func (m *mounts) remember() error {
-	list := []rememberedMount{}
+	m.recallWanted()
 	m.mu.Lock()
-	for _, path := range slices.Sorted(maps.Keys(m.list)) {
-		if one := m.list[path]; !one.once {
-			list = append(list, rememberedMount{one.volume, path})
-		}
+	all := maps.Clone(m.wanted)
+	for path, one := range m.list {
+		all[path] = !one.once
 	}
 	m.mu.Unlock()
+	list := []rememberedMount{}
+	for _, path := range slices.Sorted(maps.Keys(all)) {
+		if all[path] {
+			list = append(list, rememberedMount{"main", path})
+		}
+	}
 	data, err := json.MarshalIndent(list, "", "  ")
 	if err != nil {
 		return err
@@ -279,24 +297,41 @@ func (m *mounts) remember() error {
 	return config.WriteFile(filepath.Join(m.n.path, mountsFile), append(data, '\n'), 0o600)
 }
 
+// recallWanted reads, once and before anything is remembered anew, what was mounted before.
+func (m *mounts) recallWanted() {
+	m.recall.Do(func() {
+		wanted := map[string]bool{}
+		if data, err := os.ReadFile(filepath.Join(m.n.path, mountsFile)); err == nil {
+			var list []rememberedMount
+			if err := json.Unmarshal(data, &list); err != nil {
+				m.n.log.Warn("the list of mounts can not be read; mount again by hand", "file", mountsFile, "error", err)
+			}
+			for _, r := range list {
+				wanted[r.Path] = true
+			}
+		}
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.wanted = wanted
+	})
+}
+
 // restore mounts what was mounted before, and what the configuration asks for. It goes on
 // trying while the cluster is not to be reached.
 func (m *mounts) restore(ctx context.Context) {
-	wanted := map[string]bool{}
-	if data, err := os.ReadFile(filepath.Join(m.n.path, mountsFile)); err == nil {
-		var list []rememberedMount
-		if err := json.Unmarshal(data, &list); err != nil {
-			m.n.log.Warn("the list of mounts can not be read; mount again by hand", "file", mountsFile, "error", err)
-		}
-		for _, r := range list {
-			wanted[r.Path] = true
-		}
-	}
+	m.recallWanted()
+	m.mu.Lock()
 	for _, c := range m.n.cfg.Mounts {
-		wanted[filepath.Clean(c.Path)] = true
+		m.wanted[filepath.Clean(c.Path)] = true
 	}
+	wanted := maps.Clone(m.wanted)
+	m.mu.Unlock()
 	for len(wanted) > 0 && ctx.Err() == nil {
 		for path := range wanted {
+			if !m.stillWanted(path) {
+				delete(wanted, path)
+				continue
+			}
 			err := m.add(ctx, MountRequest{Path: path})
 			if err == nil || errors.Is(err, honeyant.Exist) {
 				delete(wanted, path)
@@ -310,6 +345,13 @@ func (m *mounts) restore(ctx context.Context) {
 		case <-time.After(time.Second):
 		}
 	}
+}
+
+// stillWanted tells whether nobody has mounted or unmounted path since the daemon started.
+func (m *mounts) stillWanted(path string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.wanted[path]
 }
 
 // status is what `status` tells of the mounts.
