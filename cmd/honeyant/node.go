@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/admin"
 	"github.com/honeyant/honeyant/node"
 )
@@ -156,6 +158,9 @@ func nodePromote(o *options) *cobra.Command {
 		Example: "  systemctl stop honeyant\n  honeyant node promote\n  systemctl start honeyant",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			facts, err := node.InspectPromotion(o.dir, node.Parts{})
+			if errors.Is(err, honeyant.Conflict) {
+				return fmt.Errorf("%w; stop the daemon of this machine first: systemctl stop honeyant", err)
+			}
 			if err != nil {
 				return err
 			}
