@@ -15,7 +15,7 @@ import (
 // it was found silent.
 type peer struct {
 	node  honeyant.NodeID
-	slots chan struct{} // one per connection in use
+	slots chan struct{} // one per connection in use, but for chains passing through
 
 	mu       sync.Mutex // guards what follows
 	idle     []*stream  // the last one was used last
@@ -45,16 +45,27 @@ func (c *Client) peer(node honeyant.NodeID) *peer {
 // get takes an idle stream to the node or makes one, within limit; fresh ones only if fresh
 // is set. The caller gives it back with put. Errors: Unavailable, Permission.
 func (c *Client) get(ctx context.Context, p *peer, address string, fresh bool, limit time.Duration) (*stream, error) {
-	const op = "replica.Connect"
 	select {
 	case p.slots <- struct{}{}:
 	case <-ctx.Done():
-		return nil, unavailable(op, p.node, ctx.Err())
+		return nil, unavailable("replica.Connect", p.node, ctx.Err())
 	}
+	s, err := c.connect(ctx, p, address, fresh, limit)
+	if err != nil {
+		<-p.slots
+		return nil, err
+	}
+	s.slot = true
+	return s, nil
+}
+
+// connect is get without a slot, for chains that pass through here: the server bounds them, and if they waited
+// for those that begin here, chains that run round in a circle would all stand still [P5].
+func (c *Client) connect(ctx context.Context, p *peer, address string, fresh bool, limit time.Duration) (*stream, error) {
+	const op = "replica.Connect"
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
-		<-p.slots
 		return nil, unavailable(op, p.node, net.ErrClosed)
 	}
 	if n := len(p.idle); n > 0 && !fresh {
@@ -68,14 +79,12 @@ func (c *Client) get(ctx context.Context, p *peer, address string, fresh bool, l
 		address = here.Address
 	}
 	if address == "" {
-		<-p.slots
 		return nil, unavailable(op, p.node, errors.New("its address is not known"))
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	conn, err := c.o.Network.Dial(ctx, address, p.node, rpc.ProtoChunk)
 	if err != nil {
-		<-p.slots
 		return nil, unavailable(op, p.node, err)
 	}
 	return &stream{conn: conn}, nil
@@ -83,7 +92,8 @@ func (c *Client) get(ctx context.Context, p *peer, address string, fresh bool, l
 
 // put gives a stream back; only one whose request ended in good order may be used again.
 func (c *Client) put(p *peer, s *stream, good bool) {
-	s.used, s.since = true, time.Now()
+	slot := s.slot
+	s.used, s.since, s.slot = true, time.Now(), false
 	var shut []*stream
 	p.mu.Lock()
 	switch {
@@ -104,7 +114,9 @@ func (c *Client) put(p *peer, s *stream, good bool) {
 	for _, s := range shut {
 		s.conn.Close()
 	}
-	<-p.slots
+	if slot {
+		<-p.slots
+	}
 }
 
 // silent notes that the node was given up.

@@ -55,8 +55,12 @@ func (c *Client) putChain(ctx context.Context, r *request, to []hop, src source)
 	req := *r
 	req.store, req.hops = to[0].store, to[1:]
 	p := c.peer(to[0].node)
+	get := c.get
+	if _, passing := src.(*forwarding); passing {
+		get = c.connect
+	}
 	for attempt := 0; ; attempt++ {
-		s, err := c.get(ctx, p, to[0].address, attempt > 0, c.o.Silence)
+		s, err := get(ctx, p, to[0].address, attempt > 0, c.o.Silence)
 		if err != nil {
 			c.gaveUp(ctx, p)
 			all[0].err = err

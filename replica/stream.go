@@ -23,6 +23,7 @@ type stream struct {
 	bufs [8][]byte
 
 	used  bool      // carried a request before
+	slot  bool      // has one of its peer's slots
 	since time.Time // when it fell idle
 }
 

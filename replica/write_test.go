@@ -297,3 +297,33 @@ func TestDamageOnTheWay(t *testing.T) {
 		}
 	}
 }
+
+// [P5] nor do chains that all run round in a circle.
+func TestChainsInACircle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newColony(t, 3)
+		defer c.end()
+		errs := make(chan error)
+		const each = 40
+		start := time.Now()
+		for n := range 3 {
+			for range each {
+				go func() {
+					targets := []honeyant.StoreID{honeyant.StoreID(10 + (n+1)%3*10), honeyant.StoreID(10 + (n+2)%3*10)}
+					id, data := newChunk(1_000_000)
+					ref, err := c.nodes[honeyant.NodeID(n+1)].client.Write(t.Context(), id, data, targets, nil)
+					if err == nil && len(ref.Replicas) != 2 {
+						err = fmt.Errorf("%+v", ref.Replicas)
+					}
+					errs <- err
+				}()
+			}
+		}
+		for range 3 * each {
+			if err := <-errs; err != nil {
+				t.Error(err)
+			}
+		}
+		within(t, "all chains", start, 5*time.Second)
+	})
+}
