@@ -45,7 +45,7 @@ func (v *Volume) SetLock(ctx context.Context, ino honeyant.Ino, lock meta.FileLo
 		case err != nil:
 			return err
 		case r.Granted:
-			in.forget()
+			in.granted()
 			return nil
 		case !wait:
 			return honeyant.E(name, honeyant.Conflict, in.object(), nil)
@@ -87,9 +87,10 @@ func (in *inode) locked() bool {
 	return in.locks > 0
 }
 
-// forget makes the next read ask the leader first, whatever answers are still on their way.
-func (in *inode) forget() {
+// granted notes a lock, and makes the next read ask the leader first, whatever answers are still on their way.
+func (in *inode) granted() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.checked, in.forgotten = time.Time{}, time.Now()
+	in.locks++ // again: the session that was asked first may have died since, and its locks with it
 }

@@ -418,6 +418,41 @@ func TestLockIsNotUndoneByALateAnswer(t *testing.T) {
 	})
 }
 
+// A lock that was waited for while the session was replaced is given back at close like any other.
+func TestLockAcrossSessionsIsGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 2, 1<<30)
+		first := c.NewSession(t)
+		v, w := c.Open(t, func(o *volume.Options) { o.Meta = first }), c.Open(t, nil)
+		f := create(t, v, "f")
+		lock := meta.FileLock{Kind: meta.LockPosix, Write: true, Owner: 7, End: math.MaxInt64}
+		g := open(t, w, "f", readWrite)
+		if err := w.SetLock(bg, g.Ino(), lock, false); err != nil {
+			t.Fatal(err)
+		}
+		got := make(chan error)
+		go func() { got <- v.SetLock(bg, f.Ino(), lock, true) }()
+		time.Sleep(time.Second)
+		first.Kill(t)
+		if err := v.Reset(bg, c.NewSession(t)); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Second)
+		closeFile(t, g)
+		if err := w.Unlock(bg, g.Ino(), lock); err != nil {
+			t.Error(err)
+		}
+		if err := <-got; err != nil {
+			t.Fatal(err)
+		}
+		_ = f.Flush(bg, 7) // tells that locks were lost, which is right
+		_ = f.Release(bg, 0)
+		if granted, _, err := w.GetLock(bg, f.Ino(), lock); err != nil || !granted {
+			t.Errorf("still locked after close: %v", err)
+		}
+	})
+}
+
 // A signal that comes while the lock is being granted must not leave it with somebody who does not know.
 func TestInterruptedLockIsNotLeftBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
