@@ -18,11 +18,10 @@ type inode struct {
 	refs  int // calls, Files and flights that use it; guarded by Volume.mu
 	opens int // Files; guarded by Volume.mu
 
-	mu         sync.Mutex // guards what follows
-	attr       honeyant.Attr
-	known      bool      // attr has been heard from the leader
-	checked    time.Time // when the request was sent whose answer confirmed attr
-	forgotten  time.Time // what was asked before confirms nothing
+	mu    sync.Mutex // guards what follows
+	attr  honeyant.Attr
+	known bool // attr has been heard from the leader
+	moments
 	ext        extentCache
 	registered *session // under which the leader knows that it is open
 	locks      int      // how often a lock was asked for since the inode was opened
@@ -40,6 +39,12 @@ type inode struct {
 
 	errs int   // how many lost flushes there were
 	err  error // the last one
+}
+
+// moments say how fresh is what is remembered of an inode.
+type moments struct {
+	checked   time.Time // when the request was sent whose answer confirmed attr
+	forgotten time.Time // what was asked before confirms nothing
 }
 
 // hold finds or makes the state and keeps it until release.
