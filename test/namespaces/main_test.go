@@ -75,7 +75,7 @@ func prefix() string { return fmt.Sprintf("hns%d", os.Getpid()) }
 const sweep = `
 dir=$1 prefix=$2
 for round in 1 2 3; do
-  find "$dir" -maxdepth 2 -name pids -exec cat {} + 2>/dev/null | while read pid; do
+  cat "$dir"/pids "$dir"/Test*/pids 2>/dev/null | while read pid; do
     { tr '\0' ' ' </proc/$pid/cmdline | grep -qF "$dir/" && kill -9 $pid; } 2>/dev/null
   done
   sleep 0.1
@@ -92,9 +92,19 @@ rmdir /sys/fs/cgroup/*/$prefix-* /sys/fs/cgroup/$prefix-* 2>/dev/null
 [ -n "$3" ] || rm -rf --one-file-system "$dir"
 `
 
+// orphaned ends the file systems under the disks that a dead test process served ($1 is its
+// directory): daemons still hold their connections, so every request to such a disk would wait
+// for ever, and with it whoever lists the loop devices of this machine. A forced umount aborts.
+const orphaned = `
+cat >/dev/null
+awk -v d="$1/" 'index($2, d) == 1 && $1 == "honeyant-test-disk" { print $2 }' /proc/mounts | while read at; do
+  umount -f "$at" 2>/dev/null
+done
+`
+
 // guard sweeps when release is called or this process is gone, whichever is first.
 func guard(root, prefix string) (release func(), err error) {
-	cmd := exec.Command("sh", "-c", "cat >/dev/null\n"+sweep, "sweep", root, prefix, os.Getenv("HONEYANT_NS_KEEP"))
+	cmd := exec.Command("sh", "-c", orphaned+sweep, "sweep", root, prefix, os.Getenv("HONEYANT_NS_KEEP"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Stderr = os.Stderr
 	pipe, err := cmd.StdinPipe()
