@@ -35,6 +35,9 @@ type nameCache struct {
 	busy     map[honeyant.Ino]int
 
 	hits, misses, recalls atomic.Uint64
+
+	keepMu  sync.Mutex // held while keepers is replaced
+	keepers atomic.Pointer[[]*Keeper]
 }
 
 const genSlots = 4096
@@ -81,22 +84,26 @@ func genSlot(ino honeyant.Ino) uint64 { return uint64(ino) * 0x9e3779b97f4a7c15 
 // forget drops inodes that were recalled.
 func (n *nameCache) forget(files []meta.OpenFile) {
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	n.recalls.Add(uint64(len(files)))
 	n.gen++
 	for _, f := range files {
 		n.recalled[genSlot(f.Ino)] = n.gen
 		n.drop(f.Ino)
 	}
+	n.mu.Unlock()
+	if n.keepers.Load() != nil {
+		n.tell(inodesOf(files))
+	}
 }
 
 // adopt makes s the owner of what will be remembered.
 func (n *nameCache) adopt(s *session) {
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	n.owner, n.era = s, 0
 	clear(n.busy)
 	n.clear()
+	n.mu.Unlock()
+	n.tell(nil)
 }
 
 // present tells whether s is the owner and its leases are in force, and forgets what was of another era. n.mu is held.

@@ -70,7 +70,10 @@ func (u under) Do(ctx context.Context, op meta.Op) (meta.Reply, error) { return 
 
 // change carries out a change with what it is known to touch set aside.
 func (n *nameCache) change(ctx context.Context, s *session, op meta.Op) (meta.Reply, error) {
-	inos, since := n.setAside(s, op)
+	inos, since, mine := n.setAside(s, op)
+	if len(inos) > 0 || !mine {
+		n.tell(inos)
+	}
 	w := meta.Want{Settled: func() { n.settled(s, inos) }}
 	for _, ino := range inos {
 		w.Cover = append(w.Cover, meta.OpenFile{Volume: volumeOf(op), Ino: ino})
@@ -111,12 +114,13 @@ func without(err error) bool {
 	return false
 }
 
-// setAside keeps what the change is known to touch from being answered from memory.
-func (n *nameCache) setAside(s *session, op meta.Op) (inos []honeyant.Ino, since uint64) {
+// setAside keeps what the change is known to touch from being answered from memory; mine says that the memory is the
+// session's.
+func (n *nameCache) setAside(s *session, op meta.Op) (inos []honeyant.Ino, since uint64, mine bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.owner != s {
-		return nil, n.gen
+		return nil, n.gen, false
 	}
 	add := func(ino honeyant.Ino) {
 		for _, had := range inos {
@@ -160,7 +164,7 @@ func (n *nameCache) setAside(s *session, op meta.Op) (inos []honeyant.Ino, since
 		n.busy[ino]++
 	}
 	n.bump(inos)
-	return inos, n.gen
+	return inos, n.gen, true
 }
 
 func (n *nameCache) bump(inos []honeyant.Ino) {

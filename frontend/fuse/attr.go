@@ -1,6 +1,8 @@
 package fuse
 
 import (
+	"time"
+
 	gofuse "github.com/hanwen/go-fuse/v2/fuse"
 
 	"github.com/honeyant/honeyant"
@@ -9,6 +11,7 @@ import (
 
 // GetAttr is stat(2).
 func (fs *FS) GetAttr(cancel <-chan struct{}, in *gofuse.GetAttrIn, out *gofuse.AttrOut) gofuse.Status {
+	since := fs.kept.begin()
 	a, ok := fs.recent.attr(&in.InHeader)
 	if ok {
 		fs.count(in.Opcode)
@@ -23,7 +26,7 @@ func (fs *FS) GetAttr(cancel <-chan struct{}, in *gofuse.GetAttrIn, out *gofuse.
 		fs.recent.answered(&in.InHeader, &a)
 	}
 	fs.fill(&a, &out.Attr)
-	out.SetTimeout(0)
+	out.SetTimeout(fs.kept.give(fs.kept.attrs, a.Ino, since, func() time.Duration { return fs.volume.AttrLease(&a) }))
 	return gofuse.OK
 }
 

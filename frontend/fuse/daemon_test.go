@@ -11,10 +11,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/honeyant/honeyant/frontend/fuse"
+	"github.com/honeyant/honeyant/meta"
+	"github.com/honeyant/honeyant/meta/remote"
 	"github.com/honeyant/honeyant/volume"
 	"github.com/honeyant/honeyant/volume/volumetest"
 )
@@ -22,6 +25,12 @@ import (
 const (
 	serveEnv = "HONEYANT_FUSE_SERVE"
 	sameEnv  = "HONEYANT_FUSE_SAME_CALL"
+	// keepEnv makes volumes that remember names under leases, and lets the kernel keep them too unless noKernelEnv
+	// is set; oneEnv mounts one volume at all paths.
+	keepEnv     = "HONEYANT_FUSE_KEEP"
+	noKernelEnv = "HONEYANT_FUSE_KEEP_NO_KERNEL"
+	calmEnv     = "HONEYANT_FUSE_KEEP_CALM"
+	oneEnv      = "HONEYANT_FUSE_ONE_VOLUME"
 )
 
 // TestServe is no test: the process that runs it is the daemon of the others, with one volume
@@ -34,10 +43,30 @@ func TestServe(t *testing.T) {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	cluster := volumetest.NewCluster(t, 3, 16<<30)
 	var file []*fuse.FS
+	keep := os.Getenv(keepEnv) != ""
+	calm, _ := time.ParseDuration(os.Getenv(calmEnv)) // unset: the default
+	var away atomic.Bool                              // the second volume can not reach the leader
+	var v *volume.Volume
 	for _, path := range strings.Split(paths, ":") {
-		v := cluster.Open(t, func(o *volume.Options) { o.Deadline = 5 * time.Second; o.Log = log })
+		change := func(o *volume.Options) { o.Deadline = 5 * time.Second; o.Log = log }
+		switch {
+		case os.Getenv(oneEnv) != "" && v != nil:
+		case keep:
+			s := cluster.NewLeased(t, func(o *remote.Options) {
+				local, mine := o.Local, len(file) == 1
+				o.Local = func() (*meta.Leader, bool) {
+					if mine && away.Load() {
+						return nil, false
+					}
+					return local()
+				}
+			})
+			v = cluster.Open(t, func(o *volume.Options) { change(o); o.Meta = s })
+		default:
+			v = cluster.Open(t, change)
+		}
 		same, _ := time.ParseDuration(os.Getenv(sameEnv)) // unset: the default
-		fs := fuse.New(v, fuse.Options{Incarnation: 1, Deadline: 10 * time.Second, SameCall: same, Log: log})
+		fs := fuse.New(v, fuse.Options{Incarnation: 1, Deadline: 10 * time.Second, SameCall: same, Log: log, KernelCache: keep && os.Getenv(noKernelEnv) == "", Calm: calm})
 		m, err := fuse.NewMount(t.Context(), fs, path, fuse.MountOptions{Log: log, Debug: os.Getenv("HONEYANT_FUSE_DEBUG") != "", ReadDirPlus: os.Getenv("HONEYANT_FUSE_PLUS") != ""})
 		if err != nil {
 			fmt.Println("FAILED", err)
@@ -63,6 +92,15 @@ func TestServe(t *testing.T) {
 			}
 			raw, _ := json.Marshal(all)
 			fmt.Println(string(raw))
+		case "away", "back":
+			away.Store(in.Text() == "away")
+			fmt.Println("OK")
+		case "kept":
+			var all []fuse.KeptStats
+			for _, fs := range file {
+				all = append(all, fs.Kept())
+			}
+			fmt.Printf("%+v\n", all)
 		case "cut":
 			cluster.CutQuorum(true)
 			fmt.Println("OK")

@@ -81,6 +81,7 @@ func (fs *FS) Create(cancel <-chan struct{}, in *gofuse.CreateIn, name string, o
 		return status(err)
 	}
 	fs.recent.found(&in.InHeader, &a, true)
+	fs.kept.changing(a.Ino)
 	fs.entry(&a, &out.EntryOut)
 	fs.openOut(f, &out.OpenOut)
 	return gofuse.OK

@@ -23,7 +23,13 @@ type Options struct {
 	// SameCall is how long after an answer a repeated question of the same thread counts as part
 	// of the same system call and is answered alike; default 1 ms, negative: never.
 	SameCall time.Duration
-	Log      *slog.Logger // default: discards
+	// KernelCache lets the kernel keep names and attributes for as long as the volume's leases last, if it can be told
+	// to forget them (Linux 6.16, as root). See decision 0006 for what that costs.
+	KernelCache bool
+	// Calm is how long the kernel keeps nothing of what has just changed, since taking it back costs more than it
+	// saves; default 500 ms, negative: none.
+	Calm time.Duration
+	Log  *slog.Logger // default: discards
 }
 
 // FS answers FUSE requests out of a volume. Safe for concurrent use.
@@ -44,6 +50,7 @@ type FS struct {
 	counts [opCount]atomic.Uint64
 	spared atomic.Uint64 // requests answered by recent
 	recent *recent
+	kept   *kept
 }
 
 // New makes a file system over v. The volume is not closed with it.
@@ -54,6 +61,9 @@ func New(v *volume.Volume, o Options) *FS {
 	if o.SameCall == 0 {
 		o.SameCall = sameCall
 	}
+	if o.Calm == 0 {
+		o.Calm = calmFor
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -63,6 +73,7 @@ func New(v *volume.Volume, o Options) *FS {
 		options:       o,
 		calls:         make(map[*call]struct{}),
 		recent:        &recent{within: o.SameCall},
+		kept:          newKept(o.Calm),
 	}
 	fs.root, fs.stopAll = context.WithCancel(context.Background())
 	return fs

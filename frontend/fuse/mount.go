@@ -111,6 +111,8 @@ type Mount struct {
 	log    *slog.Logger
 	done   chan struct{} // closed when the last request has been answered
 
+	stopKeeping func()
+
 	closeOnce sync.Once
 	closeErr  error
 }
@@ -139,11 +141,11 @@ func NewMount(ctx context.Context, fs *FS, path string, o MountOptions) (*Mount,
 	if err := checkDevice(); err != nil {
 		return nil, err
 	}
-	server, err := gofuse.NewServer(fs, path, ServerOptions(o))
+	server, stopKeeping, err := connect(fs, path, o)
 	if err != nil {
 		return nil, honeyant.E(op, mountKind(err), path, fmt.Errorf("%w%s", err, mountHint(err)))
 	}
-	m := &Mount{path: path, fs: fs, server: server, log: o.Log, done: make(chan struct{})}
+	m := &Mount{path: path, fs: fs, server: server, log: o.Log, done: make(chan struct{}), stopKeeping: stopKeeping}
 	go m.serve()
 	if err := m.settle(o); err != nil {
 		return nil, errors.Join(err, m.Close())
@@ -151,8 +153,31 @@ func NewMount(ctx context.Context, fs *FS, path string, o MountOptions) (*Mount,
 	return m, nil
 }
 
+// connect mounts, and lets the kernel keep names and attributes if that is asked for.
+func connect(fs *FS, path string, o MountOptions) (server *gofuse.Server, stop func(), err error) {
+	with := ServerOptions(o)
+	if !fs.options.KernelCache || !with.DirectMountStrict {
+		server, err = gofuse.NewServer(fs, path, with)
+		return server, func() {}, err
+	}
+	fd, err := mountDevice(path, with)
+	if err != nil {
+		return nil, nil, err
+	}
+	with.DirectMountStrict = false // it is mounted
+	server, err = gofuse.NewServer(fs, fmt.Sprintf("/dev/fd/%d", fd), with)
+	if err == nil {
+		stop, err = fs.keep(fd, o.Log)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, unix.Unmount(path, unix.MNT_DETACH))
+	}
+	return server, stop, nil
+}
+
 func (m *Mount) serve() {
 	defer close(m.done)
+	defer m.stopKeeping()
 	swept := make(chan struct{})
 	stop := make(chan struct{})
 	go func() {
@@ -163,6 +188,7 @@ func (m *Mount) serve() {
 			select {
 			case <-tick.C:
 				m.fs.Sweep()
+				m.fs.kept.prune()
 			case <-stop:
 				return
 			}

@@ -2,6 +2,7 @@ package fuse
 
 import (
 	"syscall"
+	"time"
 
 	gofuse "github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
@@ -26,14 +27,33 @@ func (fs *FS) Lookup(cancel <-chan struct{}, h *gofuse.InHeader, name string, ou
 		return enametoolong
 	}
 	fs.recent.looking(h)
-	a, err := fs.volume.Lookup(c.ctx, honeyant.Ino(h.NodeId), name)
+	parent := honeyant.Ino(h.NodeId)
+	since := fs.kept.begin()
+	a, err := fs.volume.Lookup(c.ctx, parent, name)
+	keep := func() time.Duration {
+		return fs.kept.give(fs.kept.names, parent, since, func() time.Duration { return fs.volume.NameLease(parent, name, a.Ino) })
+	}
 	if err != nil {
 		fs.recent.found(h, nil, false)
+		if d := keptNothing(err, keep); d > 0 {
+			out.NodeId = 0
+			out.SetEntryTimeout(d)
+			return gofuse.OK
+		}
 		return status(err)
 	}
 	fs.recent.found(h, &a, false)
 	fs.entry(&a, out)
+	out.SetEntryTimeout(keep())
 	return gofuse.OK
+}
+
+// keptNothing tells how long the kernel may take it for certain that there is no such name.
+func keptNothing(err error, keep func() time.Duration) time.Duration {
+	if honeyant.KindOf(err) != honeyant.NotExist {
+		return 0
+	}
+	return keep()
 }
 
 // Mknod makes a file, fifo, socket or device.
@@ -66,6 +86,7 @@ func (fs *FS) make(cancel <-chan struct{}, h *gofuse.InHeader, n volume.NewNode,
 	if err != nil {
 		return status(err)
 	}
+	fs.kept.changing(a.Ino)
 	fs.entry(&a, out)
 	return gofuse.OK
 }

@@ -13,6 +13,9 @@ import (
 // capsXattr is asked by the kernel before the first write to a file.
 const capsXattr = "security.capability"
 
+// aclXattrs begin the names of ACLs.
+const aclXattrs = "system.posix_acl_"
+
 // GetXAttr tells an extended attribute.
 func (fs *FS) GetXAttr(cancel <-chan struct{}, h *gofuse.InHeader, name string, dest []byte) (uint32, gofuse.Status) {
 	if name == aliveXattr {
@@ -25,6 +28,9 @@ func (fs *FS) GetXAttr(cancel <-chan struct{}, h *gofuse.InHeader, name string, 
 	}
 	c := fs.begin(cancel, h)
 	defer c.done()
+	if strings.HasPrefix(name, aclXattrs) {
+		fs.kept.asked(honeyant.Ino(h.NodeId))
+	}
 	value, err := fs.volume.GetXattr(c.ctx, honeyant.Ino(h.NodeId), name)
 	if err != nil {
 		return 0, status(err)

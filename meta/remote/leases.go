@@ -108,6 +108,17 @@ func (s *Session) Era() (era uint64, ok bool) {
 	return s.leases.era, s.leases.inForce(now)
 }
 
+// LeaseLeft tells for how long leases are in force from now on; 0: they are not.
+func (s *Session) LeaseLeft() time.Duration {
+	now := s.o.moment()
+	s.leases.mu.Lock()
+	defer s.leases.mu.Unlock()
+	if !s.leases.inForce(now) {
+		return 0
+	}
+	return s.leases.ttl - s.leases.sent.since(now)
+}
+
 // DoLeased is Do that asks for leases on what the answer speaks of, and tells what was granted, also with an error.
 func (s *Session) DoLeased(ctx context.Context, op meta.Op, w meta.Want) (meta.Reply, meta.Held, error) {
 	era, ok := s.Era()

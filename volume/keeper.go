@@ -1,0 +1,118 @@
+package volume
+
+import (
+	"time"
+
+	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/meta"
+)
+
+// A Keeper is told what must not be kept outside of the volume any more, as a kernel keeps what it was answered:
+// these inodes, their names and attributes, nil for all. It is called without locks, from many goroutines, and
+// returns when they are gone; recalls are acknowledged and own changes are sent only after that.
+type Keeper func(inos []honeyant.Ino)
+
+// leftLeaser is a Leaser that tells for how long its leases are in force still.
+type leftLeaser interface{ LeaseLeft() time.Duration }
+
+// Keep tells keeper from now on what must be dropped; with the same volume at several mounts each has one.
+// The function it returns ends that.
+func (v *Volume) Keep(keeper Keeper) (stop func()) {
+	if v.names == nil {
+		return func() {}
+	}
+	n := v.names
+	n.keepMu.Lock()
+	defer n.keepMu.Unlock()
+	var all []*Keeper
+	if old := n.keepers.Load(); old != nil {
+		all = append(all, *old...)
+	}
+	mine := &keeper
+	all = append(all, mine)
+	n.keepers.Store(&all)
+	return func() {
+		n.keepMu.Lock()
+		defer n.keepMu.Unlock()
+		var rest []*Keeper
+		for _, k := range *n.keepers.Load() {
+			if k != mine {
+				rest = append(rest, k)
+			}
+		}
+		n.keepers.Store(&rest)
+	}
+}
+
+// tell makes all keepers drop inodes; nil: all.
+func (n *nameCache) tell(inos []honeyant.Ino) {
+	all := n.keepers.Load()
+	if all == nil {
+		return
+	}
+	for _, k := range *all {
+		(*k)(inos)
+	}
+}
+
+// NameLease tells for how long from now it is certain that a name stands for ino (0: for nothing), if no Keeper is told
+// otherwise; 0: not at all.
+func (v *Volume) NameLease(parent honeyant.Ino, name string, ino honeyant.Ino) time.Duration {
+	return v.leased(func(n *nameCache) bool {
+		dir := n.usable(parent)
+		if dir == nil || name == "." || name == ".." {
+			return false
+		}
+		e, ok := dir.entries[name]
+		return e.ino == ino && (ok || dir.complete)
+	})
+}
+
+// AttrLease tells for how long from now it is certain that an inode's attributes are a, if no Keeper is told otherwise;
+// 0: not at all, as with bytes that are not committed.
+func (v *Volume) AttrLease(a *honeyant.Attr) time.Duration {
+	if in := v.peek(a.Ino); in != nil {
+		in.mu.Lock()
+		clean := in.dirtyBytes == 0 && len(in.dirty) == 0 && len(in.flights) == 0
+		in.mu.Unlock()
+		in.release()
+		if !clean {
+			return 0
+		}
+	}
+	return v.leased(func(n *nameCache) bool {
+		k := n.usable(a.Ino)
+		return k != nil && k.known && k.attr == *a
+	})
+}
+
+func (v *Volume) leased(known func(*nameCache) bool) time.Duration {
+	n := v.names
+	if n == nil {
+		return 0
+	}
+	s := v.link.current()
+	l, ok := s.leaser.(leftLeaser)
+	if !ok || s.dead.Load() {
+		return 0
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.present(s) || !known(n) {
+		return 0
+	}
+	left := l.LeaseLeft()
+	if era, ok := s.leaser.Era(); !ok || era != n.era {
+		return 0 // left may be of other leases
+	}
+	return left
+}
+
+// inodesOf lists the inodes of a recall.
+func inodesOf(files []meta.OpenFile) []honeyant.Ino {
+	inos := make([]honeyant.Ino, len(files))
+	for i, f := range files {
+		inos[i] = f.Ino
+	}
+	return inos
+}
