@@ -10,7 +10,7 @@ PREFIX ?= /usr/local
 TEST ?= $(GO) test
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race crash cluster fuse posix fuzz bench soak lint demo install ci clean
+.PHONY: help build test race race-core crash cluster fuse posix fuzz bench lint demo install ci clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -21,11 +21,17 @@ build: ## bin/honeyant, one static binary
 demo: build ## a colony of three on this machine: copy files in, kill nodes, prove that nothing is lost
 	bin/honeyant demo
 
+PACKAGES ?= ./...
 test: ## fast unit and model tests
-	$(TEST) -short ./...
+	$(TEST) -short $(TESTFLAGS) $(PACKAGES)
 
 race: ## the same under the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(TEST) -race -short ./...
+	CGO_ENABLED=1 $(TEST) -race -short $(TESTFLAGS) $(PACKAGES)
+
+# The packages whose goroutines share state, for CI.
+race-core: PACKAGES = ./rpc/... ./internal/... ./meta ./meta/remote ./cluster ./replica ./volume ./maintenance ./chunk
+race-core:
+	CGO_ENABLED=1 $(TEST) -race -short $(TESTFLAGS) $(PACKAGES)
 
 crash: ## power cuts: drop what was not synced, reopen, check; many seeds
 	$(TEST) -run 'Crash|Power|Recover' ./...
@@ -36,8 +42,10 @@ cluster: build ## real processes in network namespaces: kill, partition, full di
 fuse: build ## everything that needs a real mount (needs root and /dev/fuse)
 	$(TEST) -count=1 -timeout 15m ./frontend/fuse/... ./test/...
 
-posix: build ## the POSIX suite on a mount of a three-node colony (needs root and /dev/fuse)
-	$(TEST) -count=1 -timeout 15m -run 'Posix|POSIX' ./test/... ./frontend/fuse/...
+posix: build ## the POSIX suite and random I/O on the mounts of a three-node colony (needs root and /dev/fuse)
+	test/on-colony.sh sh -c 'mkdir $$COLONY/m1/p $$COLONY/m1/x && \
+	  HONEYANT_POSIX_DIR=$$COLONY/m1/p HONEYANT_POSIX_MOUNT=yes $(TEST) -count=1 -timeout 15m ./test/posix && \
+	  HONEYANT_FSX_DIRS=$$COLONY/m1/x:$$COLONY/m2/x HONEYANT_FSX_OPS=3000 $(TEST) -count=1 -timeout 15m ./test/fsx'
 
 FUZZTIME ?= 20s
 fuzz: ## every decoder for FUZZTIME

@@ -8,7 +8,8 @@ import (
 )
 
 // TestPosix runs the suite on the directory HONEYANT_POSIX_DIR, or on the local disk, which
-// proves the suite itself. HONEYANT_POSIX_ONLY takes the beginning of case names.
+// proves the suite itself. HONEYANT_POSIX_ONLY takes the beginning of case names, and
+// HONEYANT_POSIX_MOUNT says that the directory is on a Honeyant mount.
 func TestPosix(t *testing.T) {
 	dir := os.Getenv("HONEYANT_POSIX_DIR")
 	if dir == "" {
@@ -19,7 +20,11 @@ func TestPosix(t *testing.T) {
 			}
 		}
 	}
-	posix.Run(t, dir, posix.Options{OtherDir: otherDir(), Only: os.Getenv("HONEYANT_POSIX_ONLY")})
+	o := posix.Options{OtherDir: otherDir(), Only: os.Getenv("HONEYANT_POSIX_ONLY")}
+	if os.Getenv("HONEYANT_POSIX_MOUNT") != "" {
+		o.Differs = posix.OnHoneyant()
+	}
+	posix.Run(t, dir, o)
 }
 
 func parent(p string) string { return p[:max(1, lastSlash(p))] }
