@@ -4,6 +4,7 @@
 set -euo pipefail
 bin=$(cd "$(dirname "$0")/.." && pwd)/bin/honeyant
 COLONY=$(mktemp -d /tmp/honeyant-colony-XXXXXX)
+chmod 755 "$COLONY" # the suite changes users
 export COLONY
 pids=()
 end() {
