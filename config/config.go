@@ -31,6 +31,7 @@ type Config struct {
 	OutAfter      time.Duration // silence until a node's chunks are re-created elsewhere
 	FlushInterval time.Duration // how long written data may stay in memory without fsync
 	CallDeadline  time.Duration // how long a file call waits when the cluster can not be reached
+	KernelCache   bool          // the kernel may keep names and attributes under leases
 	LogLevel      string        // debug, info, warn, error
 }
 

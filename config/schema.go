@@ -26,6 +26,7 @@ func fields() []field[Config] {
 		duration("out_after", "After so long what it held is copied elsewhere. Keep it the same on all machines.", func(c *Config) *time.Duration { return &c.OutAfter }),
 		duration("flush_interval", "Written data that no fsync asked for are safe after so long.", func(c *Config) *time.Duration { return &c.FlushInterval }),
 		duration("call_deadline", "A program that waits for a cluster out of reach gets an error after so long.", func(c *Config) *time.Duration { return &c.CallDeadline }),
+		flag("kernel_cache", "Let the kernel keep names and attributes: stat on a warm tree needs no request. Do not,\nif anything is mounted below a mounted volume, in containers too: see doc/semantics.md.", func(c *Config) *bool { return &c.KernelCache }),
 		text("log", "Least level that is logged: debug, info, warn or error.", func(c *Config) *string { return &c.LogLevel }),
 	}
 }
@@ -118,6 +119,22 @@ func duration[T any](key, comment string, at func(*T) *time.Duration) field[T] {
 			return fmt.Errorf(`%q is no time: say it with its unit, such as "10s", "5m" or "2d"`, fmt.Sprint(v))
 		},
 		text: func(c *T) string { return quote(durationText(*at(c))) },
+	}
+}
+
+// flag is a key that is true or false.
+func flag[T any](key, comment string, at func(*T) *bool) field[T] {
+	return field[T]{
+		key: key, comment: comment,
+		set: func(c *T, v any) error {
+			b, ok := v.(bool)
+			if !ok {
+				return fmt.Errorf("want true or false, not %v", v)
+			}
+			*at(c) = b
+			return nil
+		},
+		text: func(c *T) string { return fmt.Sprint(*at(c)) },
 	}
 }
 

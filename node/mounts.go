@@ -198,7 +198,7 @@ func (m *mounts) add(ctx context.Context, req MountRequest) error {
 	if now := m.n.agent.Map(); now != nil {
 		incarnation = now.Incarnation
 	}
-	fs := fuse.New(v, fuse.Options{Incarnation: incarnation, Deadline: m.n.cfg.CallDeadline, Log: m.n.log})
+	fs := fuse.New(v, fuse.Options{Incarnation: incarnation, Deadline: m.n.cfg.CallDeadline, KernelCache: m.n.cfg.KernelCache, Log: m.n.log})
 	mount, err := fuse.NewMount(ctx, fs, path, fuse.MountOptions{MaxInflight: int(m.n.pools.FUSE), Log: m.n.log})
 	if err != nil {
 		return err

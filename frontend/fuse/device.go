@@ -14,7 +14,10 @@ import (
 
 // device is an open /dev/fuse that a mount is served over, for what go-fuse can not say: FUSE_NOTIFY_INC_EPOCH.
 // All its writes are whole messages.
-type device struct{ fd int }
+type device struct {
+	fd     int
+	closed bool // guarded by kept.tells
+}
 
 // mountDevice mounts at path as go-fuse does for root, and gives the connection to serve.
 func mountDevice(path string, o *gofuse.MountOptions) (fd int, err error) {
@@ -59,12 +62,13 @@ const (
 )
 
 func (d *device) write(message []byte) error {
-	for {
+	for !d.closed {
 		_, err := unix.Write(d.fd, message)
 		if err != unix.EINTR {
 			return err
 		}
 	}
+	return nil
 }
 
 func (d *device) expireNames() error {
@@ -94,14 +98,18 @@ func (fs *FS) keep(fd int, log *slog.Logger) (stop func(), err error) {
 		return func() { _ = unix.Close(dup) }, nil // nothing was asked of it
 	}
 	fs.kept.kernel = d
+	fs.recent.off.Store(true)
 	fs.kept.on.Store(true)
 	forget := fs.volume.Keep(fs.kept.drop)
 	return func() {
+		fs.kept.drop(nil) // programs may be inside still
 		forget()
 		fs.kept.on.Store(false)
 		select {
-		case fs.kept.tells <- struct{}{}: // for ever: nobody writes to dup any more
+		case fs.kept.tells <- struct{}{}:
+			d.closed = true
 			_ = unix.Close(dup) // nothing is buffered
+			<-fs.kept.tells
 		case <-time.After(tellDeadline): // the kernel hangs in it
 		}
 	}, nil

@@ -212,12 +212,16 @@ func (k *kept) settle() {
 func (k *kept) expire(inos []honeyant.Ino) bool {
 	k.mu.Lock()
 	var attrs []honeyant.Ino
-	names := inos == nil // then ACLs are asked for again by every walk
+	names := inos == nil && len(k.names) > 0
 	if inos == nil {
 		for ino := range k.attrs {
 			attrs = append(attrs, ino)
 		}
-		clear(k.acls)
+		for ino := range k.acls {
+			if _, ok := k.attrs[ino]; !ok {
+				attrs = append(attrs, ino)
+			}
+		}
 	}
 	for _, ino := range inos {
 		_, attr := k.attrs[ino]

@@ -2,6 +2,7 @@ package fuse
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	gofuse "github.com/hanwen/go-fuse/v2/fuse"
@@ -20,7 +21,10 @@ import (
 // is used once, and any other request of the thread ends the call.
 type recent struct {
 	within time.Duration
-	slots  [64]slot // by thread; two threads of one slot only lose the saving
+	// off keeps GETATTR from being spared: where the kernel keeps attributes, LOOKUP and GETATTR do not come in pairs, and
+	// an answer may be left for the thread's next call.
+	off   atomic.Bool
+	slots [64]slot // by thread; two threads of one slot only lose the saving
 }
 
 type slot struct {
@@ -59,6 +63,9 @@ func (r *recent) attr(h *gofuse.InHeader) (honeyant.Attr, bool) {
 	s := r.enter(h)
 	defer s.mu.Unlock()
 	s.last = time.Now()
+	if r.off.Load() {
+		return honeyant.Attr{}, false
+	}
 	for _, t := range []*token{&s.child, &s.dir} {
 		if t.attr.Ino == honeyant.Ino(h.NodeId) && !t.used {
 			t.used = true

@@ -86,7 +86,7 @@ func (l *leases) renewed(r *meta.Renewal, sent, now moment) (again bool) {
 }
 
 // Watch asks for shared leases from now on. forget is called with inodes of which nothing may be remembered any
-// more; it must not wait for anything, and not for calls of this session. Once only.
+// more, and the recall is acknowledged when it returns; it must not wait for calls of this session, and not for long. Once only.
 func (s *Session) Watch(forget func([]meta.OpenFile)) {
 	s.leases.mu.Lock()
 	s.leases.forget = forget
