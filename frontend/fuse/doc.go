@@ -12,7 +12,8 @@
 //	F1  No state per inode, forget does nothing: what the kernel remembers costs no memory here. [28]
 //	F2  Entries, attributes and pages are never kept by the kernel beyond the system call that
 //	    asked for them: timeouts 0, no KEEP_CACHE, no CACHE_DIR. Here an answer is given again
-//	    only within one system call (recent.go). [28]
+//	    only within one system call (recent.go). With Options.KernelCache entries and attributes
+//	    are kept as F7 and F8 say (keep.go). [15, 28]
 //	F3  A panic, a lost leader or a hung store ends as an errno within the volume's deadline;
 //	    only lock waits (F_SETLKW, flock) last as long as the program wants.
 //	F4  The writeback cache is never asked for, and O_APPEND files bypass the page cache, so
@@ -20,6 +21,13 @@
 //	F5  Nothing here touches a mounted path of its own: mounts are looked at through
 //	    /proc/self/mountinfo and questions to them have deadlines.
 //	F6  Each Kind has one errno (errors.go).
+//	F7  A timeout never exceeds what is left of the session's lease, and is given only if the volume vouches for
+//	    that very answer and nothing it speaks of was dropped since the request began. A drop returns when
+//	    the kernel has forgotten, or all timeouts have run out. [14, 15]
+//	F8  An answer that reaches the kernel after it was told to forget does no harm: names get timeouts in answers to
+//	    LOOKUP only, which carry the connection's epoch of before the request (INC_EPOCH); attributes only to
+//	    GETATTR, whose inode the kernel knows, so that attr_version tells an older answer (INVAL_INODE). Never
+//	    in answers to READDIRPLUS, CREATE, MKDIR ... Notices take no lock that a request holds. [14]
 //
 // What the kernel does on its own and this package can not change: reads do not update atime;
 // sync(2) and syncfs(2) do not reach a FUSE file system (what is written is committed by flush

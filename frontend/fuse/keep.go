@@ -137,6 +137,7 @@ func (k *kept) changing(ino honeyant.Ino) {
 // drop returns when the kernel does not use what it was told of the inodes; nil: of any.
 func (k *kept) drop(inos []honeyant.Ino) {
 	if !k.on.Load() {
+		k.outlast()
 		return
 	}
 	if !k.mark(inos) {
@@ -154,6 +155,9 @@ func (k *kept) drop(inos []honeyant.Ino) {
 	done := make(chan bool, 1) // 1: it may end when nobody waits any more
 	go func() {                // a kernel that hangs must not hang the caller, see tellDeadline
 		ok := k.expire(inos)
+		if !ok {
+			k.on.Store(false) // before others, who find nothing in the tables any more, go on
+		}
 		<-k.tells
 		done <- ok
 	}()
@@ -192,17 +196,14 @@ func (k *kept) mark(inos []honeyant.Ino) (any bool) {
 
 // settle waits until nobody is telling the kernel anything.
 func (k *kept) settle() {
-	select {
-	case k.tells <- struct{}{}:
-		<-k.tells
-		return
-	default:
-	}
 	deadline := time.NewTimer(tellDeadline)
 	defer deadline.Stop()
 	select {
 	case k.tells <- struct{}{}:
 		<-k.tells
+		if !k.on.Load() {
+			k.outlast()
+		}
 	case <-deadline.C:
 		k.giveUp()
 	}
@@ -255,8 +256,13 @@ func (k *kept) expire(inos []honeyant.Ino) bool {
 
 // giveUp gives nothing any more and waits until all that was given has run out.
 func (k *kept) giveUp() {
-	k.mu.Lock()
 	k.on.Store(false)
+	k.outlast()
+}
+
+// outlast waits until all that was given has run out, once nothing is given any more.
+func (k *kept) outlast() {
+	k.mu.Lock()
 	left := time.Until(k.last)
 	k.mu.Unlock()
 	if left > 0 {

@@ -361,3 +361,47 @@ func TestKeptUnmount(t *testing.T) {
 	close(stop)
 	within(t, 10*time.Second, "the other one", work.Wait)
 }
+
+// TestKeptUnderWay changes through one mount while others walk through the second one, so that answers are on their way when
+// they are taken back; what the first has done is seen by the next call on the second.
+func TestKeptUnderWay(t *testing.T) {
+	d := serve(t, 2, keepEnv+"=1", calmEnv+"=-1ns")
+	a, b := d.paths[0], d.paths[1]
+	for _, dir := range []string{"d1", "d2", "d1/sub"} {
+		if err := os.Mkdir(filepath.Join(a, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 2))
+	stop := make(chan struct{})
+	var walkers sync.WaitGroup
+	for range 4 {
+		walkers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					view(b)
+				}
+			}
+		})
+	}
+	rounds, stale := 0, 0
+	for end := time.Now().Add(keptTime()); time.Now().Before(end) && stale < 5; rounds++ {
+		what, _ := change(r, a) // what fails changes nothing
+		for range 3 {
+			p := seen[r.IntN(len(seen))]
+			other, own := facts(filepath.Join(b, p)), facts(filepath.Join(a, p))
+			if other != own {
+				stale++
+				t.Errorf("after %s: %s\nown   %s\nother %s\nagain %s", what, p, own, other, facts(filepath.Join(b, p)))
+			}
+		}
+	}
+	close(stop)
+	walkers.Wait()
+	t.Logf("%d rounds, %d stale, %s", rounds, stale, d.ask("kept"))
+}
