@@ -2,7 +2,6 @@ package chunk_test
 
 import (
 	"errors"
-	"fmt"
 	"runtime"
 	"sync/atomic"
 	"testing"
@@ -156,5 +155,5 @@ func fill(b testing.TB, s *chunk.Store, chunks int) {
 	if all != nil {
 		b.Fatal(all)
 	}
-	b.Log(fmt.Sprintf("%d chunks put in %v", chunks, time.Since(begin).Round(time.Millisecond)))
+	b.Logf("%d chunks put in %v", chunks, time.Since(begin).Round(time.Millisecond))
 }

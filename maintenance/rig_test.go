@@ -35,7 +35,6 @@ type rig struct {
 
 	mu    sync.Mutex // guards state and free
 	state map[honeyant.NodeID]honeyant.NodeState
-	inc   uint32
 }
 
 // run makes n nodes with a store each, of the same numbers, in a bubble.

@@ -121,7 +121,7 @@ func (c *callConn) call(ctx context.Context, m Method, req []byte) ([]byte, erro
 	case <-ctx.Done():
 	}
 	if c.leave(id) {
-		c.send.send(nil, frame{kind: frameCancel, call: id}, nil) // if that fails, the call dies with the connection
+		c.send.post(frame{kind: frameCancel, call: id}, nil) // if that fails, the call dies with the connection
 		return nil, unavailable(op, c.node, ctx.Err())
 	}
 	r := <-w.result // it came at the same moment
@@ -240,7 +240,7 @@ func (c *callConn) watch() {
 				return
 			}
 			if quiet >= every {
-				c.send.send(nil, frame{kind: framePing}, nil) // a failed sender ends the connection by itself
+				c.send.post(frame{kind: framePing}, nil) // a failed sender ends the connection by itself
 			}
 		}
 	}

@@ -40,28 +40,21 @@ func newSender(c Conn, silence time.Duration) *sender {
 	return &sender{conn: c, silence: silence, wake: make(chan struct{}, 1)}
 }
 
-// send queues one frame, copying payload. It waits for room until ctx ends; with a nil
-// ctx it never waits.
+// send writes or queues one frame, copying payload. It waits for room until ctx ends.
 func (s *sender) send(ctx context.Context, f frame, payload []byte) error {
 	f.length = uint32(len(payload))
 	var head [headerSize]byte
 	f.put(head[:])
 	for {
 		s.mu.Lock()
-		if s.failed != nil {
+		switch {
+		case s.failed != nil:
 			defer s.mu.Unlock()
 			return s.failed
-		}
-		if ctx != nil && !s.busy && len(s.queue) == 0 && headerSize+len(payload) <= directFrame {
+		case !s.busy && len(s.queue) == 0 && headerSize+len(payload) <= directFrame:
 			return s.direct(head[:], payload)
-		}
-		if len(s.queue) < sendQueue || ctx == nil {
-			first := len(s.queue) == 0
-			s.queue = append(append(s.queue, head[:]...), payload...)
-			s.mu.Unlock()
-			if first {
-				s.poke()
-			}
+		case len(s.queue) < sendQueue:
+			s.enqueue(head[:], payload)
 			return nil
 		}
 		if s.room == nil {
@@ -74,6 +67,30 @@ func (s *sender) send(ctx context.Context, f frame, payload []byte) error {
 		case <-ctx.Done():
 			return honeyant.E("rpc.Send", honeyant.Unavailable, "", ctx.Err())
 		}
+	}
+}
+
+// post queues one frame, copying payload, and never waits.
+func (s *sender) post(f frame, payload []byte) error {
+	f.length = uint32(len(payload))
+	var head [headerSize]byte
+	f.put(head[:])
+	s.mu.Lock()
+	if s.failed != nil {
+		defer s.mu.Unlock()
+		return s.failed
+	}
+	s.enqueue(head[:], payload)
+	return nil
+}
+
+// enqueue leaves a frame to the goroutine. s.mu is held, and given up.
+func (s *sender) enqueue(head, payload []byte) {
+	first := len(s.queue) == 0
+	s.queue = append(append(s.queue, head...), payload...)
+	s.mu.Unlock()
+	if first {
+		s.poke()
 	}
 }
 

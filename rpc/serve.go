@@ -97,7 +97,7 @@ func (s *serverConn) receive(ctx context.Context, wg *sync.WaitGroup) error {
 		}
 		switch f.kind {
 		case framePing:
-			if err := s.send.send(nil, frame{kind: framePong}, nil); err != nil {
+			if err := s.send.post(frame{kind: framePong}, nil); err != nil {
 				return err
 			}
 		case frameCancel:
@@ -146,7 +146,7 @@ func (s *serverConn) request(ctx context.Context, f frame, r io.Reader, wg *sync
 	if full {
 		cancel()
 		busy := honeyant.E("rpc.Serve", honeyant.Unavailable, "", fmt.Errorf("too many calls at once"))
-		return s.send.send(nil, frame{kind: frameFault, call: f.call}, EncodeError(busy))
+		return s.send.post(frame{kind: frameFault, call: f.call}, EncodeError(busy))
 	}
 	wg.Add(1)
 	go func() {

@@ -132,9 +132,6 @@ func (in *inode) unflushed() (end uint64, any bool) {
 	return end, any
 }
 
-// busy tells that bytes are dirty or on their way. in.mu is held.
-func (in *inode) busy() bool { return len(in.dirty) > 0 || len(in.flights) > 0 }
-
 // size is the size as this node sees it. in.mu is held.
 func (in *inode) size() int64 {
 	end, _ := in.unflushed()

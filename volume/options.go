@@ -79,16 +79,16 @@ func setDefault[T comparable](field *T, value T) {
 func (o *Options) Validate() error {
 	var faults []error
 	if o.Meta == nil {
-		faults = append(faults, errors.New("Meta is missing"))
+		faults = append(faults, errors.New("no Meta"))
 	}
 	if o.Chunks == nil {
-		faults = append(faults, errors.New("Chunks is missing"))
+		faults = append(faults, errors.New("no Chunks"))
 	}
 	if o.Map == nil {
-		faults = append(faults, errors.New("Map is missing"))
+		faults = append(faults, errors.New("no Map"))
 	}
 	if o.WriteMemory < 0 || o.WriteMemory > 0 && o.WriteMemory < minPool {
-		faults = append(faults, errors.New("WriteMemory is below 64 KiB"))
+		faults = append(faults, errors.New("less than 64 KiB of WriteMemory"))
 	}
 	if o.ReadMemory < 0 || o.NameMemory < 0 || o.FlushInterval < 0 || o.Deadline < 0 || o.SpaceWait < 0 {
 		faults = append(faults, errors.New("negative size or duration"))

@@ -138,7 +138,8 @@ func (h *history) nextSetAttr() meta.Op {
 		}
 		return o
 	}
-	o.Valid = meta.AttrMask(1<<h.rng.IntN(9)|1<<h.rng.IntN(9)) &^ meta.SetSize
+	one, other := h.rng.IntN(9), h.rng.IntN(9)
+	o.Valid = meta.AttrMask(1<<one|1<<other) &^ meta.SetSize
 	return o
 }
 
