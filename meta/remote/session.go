@@ -143,8 +143,13 @@ func (s *Session) judge(err error) error {
 	return err
 }
 
+// fence notes that the leader has declared the session dead. A renewal that was under way while Close ended
+// the session is told so too: that is no death, and nobody is told of it.
 func (s *Session) fence() {
-	if s.fenced.Swap(true) {
+	s.mu.Lock()
+	closing := s.closed
+	s.mu.Unlock()
+	if s.fenced.Swap(true) || closing {
 		return
 	}
 	s.o.Log.Error("metadata session is dead", "session", s.id)
