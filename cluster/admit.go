@@ -108,7 +108,8 @@ func (t *Tracker) admit(ctx context.Context, raw []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(req.TokenHash) != 32 { // an empty one would be the founder's
+	var token Token
+	if copy(token.Secret[:], req.Secret) != len(token.Secret) {
 		return nil, honeyant.E(op, honeyant.Invalid, "token", nil)
 	}
 	if host, _, err := net.SplitHostPort(req.Member.Address); err != nil || host == "" {
@@ -123,11 +124,11 @@ func (t *Tracker) admit(ctx context.Context, raw []byte) ([]byte, error) {
 		return nil, err
 	}
 	m := req.Member
-	if err := t.check(ctx, req); err != nil {
+	if err := t.check(ctx, req, token.Hash()); err != nil {
 		return nil, err
 	}
 	added, err := meta.Do(ctx, t.o.Doer, &meta.AddNode{
-		Name: m.Name, Address: m.Address, Zone: m.Zone, TokenHash: req.TokenHash, PublicKey: pub,
+		Name: m.Name, Address: m.Address, Zone: m.Zone, TokenHash: token.Hash(), PublicKey: pub,
 	})
 	if errors.Is(err, honeyant.NotPermitted) {
 		return nil, honeyant.E(op, honeyant.Permission, m.Name, fmt.Errorf("%w (if it is the token: honeyant token create makes a new one)", err))
@@ -152,13 +153,13 @@ func (t *Tracker) admit(ctx context.Context, raw []byte) ([]byte, error) {
 
 // check refuses a member that others could not tell from one that is there, or not show. Who has no token learns
 // nothing from it.
-func (t *Tracker) check(ctx context.Context, req *joinRequest) error {
+func (t *Tracker) check(ctx context.Context, req *joinRequest, tokenHash []byte) error {
 	const op = "cluster.Join"
 	tokens, err := meta.Do(ctx, t.o.Doer, &meta.ListTokens{})
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(tokens.Tokens, func(k meta.Token) bool { return bytes.Equal(k.Hash, req.TokenHash) }) {
+	if !slices.ContainsFunc(tokens.Tokens, func(k meta.Token) bool { return bytes.Equal(k.Hash, tokenHash) }) {
 		return nil // a retry, or refused in the next step
 	}
 	m := req.Member

@@ -66,7 +66,7 @@ func FuzzMessages(f *testing.F) {
 	f.Add(wire.Marshal(b.fields))
 	f.Add(wire.Marshal((&beatReply{Leading: true, Leader: 1, AgeMilli: 5, Map: sampleMap()}).fields))
 	f.Add(wire.Marshal((&beatReply{Sizes: sampleMap().Stores}).fields))
-	f.Add(wire.Marshal((&joinRequest{TokenHash: make([]byte, 32), CSR: []byte("csr"), Member: Member{Name: "n", Address: "h:1"}}).fields))
+	f.Add(wire.Marshal((&joinRequest{Secret: make([]byte, 20), CSR: []byte("csr"), Member: Member{Name: "n", Address: "h:1"}}).fields))
 	f.Add(wire.Marshal((&joinReply{Certificate: []byte("c"), Map: *sampleMap()}).fields))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		for _, mk := range []func() func(*wire.Codec){

@@ -71,7 +71,7 @@ func Join(ctx context.Context, o JoinOptions) (*Identity, *honeyant.Map, error) 
 		return nil, nil, honeyant.E(op, honeyant.Other, o.Address, err)
 	}
 	defer conn.Close()
-	reply, err := askToJoin(ctx, conn, &joinRequest{TokenHash: token.Hash(), CSR: csr, Member: o.Member})
+	reply, err := askToJoin(ctx, conn, &joinRequest{Secret: token.Secret[:], CSR: csr, Member: o.Member})
 	if err != nil {
 		return nil, nil, honeyant.E(op, honeyant.Other, o.Address, err)
 	}

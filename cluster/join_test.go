@@ -2,7 +2,12 @@ package cluster_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -19,6 +24,7 @@ import (
 	"github.com/honeyant/honeyant/cluster"
 	"github.com/honeyant/honeyant/meta"
 	"github.com/honeyant/honeyant/rpc"
+	"github.com/honeyant/honeyant/rpc/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -263,6 +269,41 @@ func TestStrangerAnnouncesTooMuch(t *testing.T) {
 	var head [5]byte
 	if _, err := io.ReadFull(conn, head[:]); err != nil || head[4] != 0 {
 		t.Fatalf("not refused at once: %x, %v", head, err)
+	}
+}
+
+// Every member can list the hashes of the tokens. Who knows one, and not the secret, does not come in: else a removed
+// machine could come back with a hash that it kept.
+func TestHashIsNoToken(t *testing.T) {
+	s, one, _ := found(t)
+	good, err := cluster.ParseToken(token(t, s, one.id, cluster.TokenOptions{}))
+	must(t, err)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
+	must(t, err)
+	for name, c := range map[string]struct {
+		proof []byte
+		in    byte
+	}{"hash": {good.Hash(), 0}, "secret": {good.Secret[:], 1}} {
+		conn, _, err := rpc.DialJoin(t.Context(), one.addr, one.id.Pin())
+		must(t, err)
+		defer conn.Close()
+		body := wire.Marshal(func(c2 *wire.Codec) {
+			address, zone := "127.0.0.1:9", ""
+			c2.Bytes(&c.proof, 32)
+			c2.Bytes(&csr, 1<<12)
+			c2.String(&name, 255)
+			c2.String(&address, 300)
+			c2.String(&zone, 255)
+		})
+		_, err = conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...))
+		must(t, err)
+		must(t, conn.SetReadDeadline(time.Now().Add(5*time.Second)))
+		var head [5]byte
+		if _, err := io.ReadFull(conn, head[:]); err != nil || head[4] != c.in {
+			t.Errorf("with the %s: answer %x, %v; want it to begin with %d", name, head, err, c.in)
+		}
 	}
 }
 

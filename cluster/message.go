@@ -140,13 +140,13 @@ func (r *beatReply) age() time.Duration {
 
 // joinRequest asks for membership.
 type joinRequest struct {
-	TokenHash []byte // SHA-256 of the token's secret
-	CSR       []byte // DER
-	Member    Member
+	Secret []byte // of the token: who knows only its hash, as every member does, can not join with it
+	CSR    []byte // DER
+	Member Member
 }
 
 func (r *joinRequest) fields(c *wire.Codec) {
-	c.Bytes(&r.TokenHash, 32)
+	c.Bytes(&r.Secret, len(Token{}.Secret))
 	c.Bytes(&r.CSR, mostDER)
 	c.String(&r.Member.Name, 255)
 	c.String(&r.Member.Address, 300)
