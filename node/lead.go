@@ -14,8 +14,9 @@ import (
 // the tracker of nodes, the maintenance jobs and the choice of voters. begin and end are
 // called by consensus, one at a time.
 type leadership struct {
-	n    *Node
-	full diskWatch
+	n        *Node
+	together chan struct{} // closed when all parts of the node are there
+	full     diskWatch
 
 	mu      sync.Mutex // guards the fields below
 	service *maintenance.Service
@@ -26,6 +27,10 @@ type leadership struct {
 
 // changed is consensus.Events.OnLeader.
 func (l *leadership) changed(leading bool, term uint64) {
+	select {
+	case <-l.together: // what leads needs all parts of the node
+	case <-l.n.ctx.Done():
+	}
 	if leading {
 		l.begin(term)
 	} else {

@@ -104,7 +104,7 @@ func Open(ctx context.Context, path string, o Options) (n *Node, err error) {
 	n = &Node{path: path, parts: o.Parts.withDefaults(), log: o.Log, began: time.Now(), fault: faultBox{failed: make(chan struct{})}}
 	n.ctx, n.stop = context.WithCancelCause(context.Background())
 	n.mounts = &mounts{n: n, opening: make(turn, 1), list: map[string]*mounted{}}
-	n.leadership = &leadership{n: n}
+	n.leadership = &leadership{n: n, together: make(chan struct{})}
 	opened := n // a return of nil sets n before the deferred call sees it
 	defer func() {
 		if err != nil {
@@ -172,9 +172,20 @@ func (n *Node) openNetwork(context.Context) (err error) {
 	return err
 }
 
+// joined tells whether openMembership is done. Consensus runs before that, and its goroutines ask for parts that
+// are not there yet.
+func (n *Node) joined() bool {
+	select {
+	case <-n.leadership.together:
+		return true
+	default:
+		return false
+	}
+}
+
 // resolve finds a node's address in the newest map.
 func (n *Node) resolve(id honeyant.NodeID) (string, bool) {
-	if n.agent == nil {
+	if !n.joined() {
 		return "", false
 	}
 	return n.agent.Resolve(id)
@@ -214,7 +225,7 @@ func (d lateDoer) Do(ctx context.Context, op meta.Op) (meta.Reply, error) {
 type lateCaller struct{ n *Node }
 
 func (c lateCaller) Call(ctx context.Context, id honeyant.NodeID, m rpc.Method, req []byte) ([]byte, error) {
-	if c.n.calls.control == nil {
+	if !c.n.joined() {
 		return nil, honeyant.E("node.Call", honeyant.Unavailable, id.String(), nil)
 	}
 	return c.n.calls.control.Call(ctx, id, m, req)

@@ -39,6 +39,7 @@ func (n *Node) openMembership(context.Context) (err error) {
 	n.chunks = replica.New(replica.Options{Network: n.net, Map: n.agent.Map, Local: n.stores, Self: self, Log: n.log, OnBad: n.reportBad,
 		Fresh: n.agent.Fresh, Streams: n.streams()})
 	n.agent.OnMap(n.mapChanged)
+	close(n.leadership.together)
 	return nil
 }
 
@@ -163,7 +164,7 @@ func (n *Node) storeUp(id honeyant.StoreID) bool {
 }
 
 func (n *Node) lastMap() *honeyant.Map {
-	if n.agent == nil {
+	if !n.joined() {
 		return nil
 	}
 	return n.agent.Map()
