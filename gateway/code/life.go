@@ -1,0 +1,5 @@
+package code
+
+// The life of the process: start, hand-over, stop.
+
+func lifeCodes() []Entry { return nil }
