@@ -33,6 +33,7 @@ type nameCache struct {
 	recalled [genSlots]uint64
 	changed  [genSlots]uint64
 	busy     map[honeyant.Ino]int
+	walks    map[honeyant.Ino]*walk // directories in which names are looked up
 
 	hits, misses, recalls atomic.Uint64
 
@@ -59,6 +60,7 @@ type knownInode struct {
 	listed   bool   // entries up to this cookie and name are all there are
 	cookie   uint64 // "
 	lastName string // "
+	walk     *walk  // brought it, and nobody has used it
 }
 
 // knownEntry is a name in a directory.
@@ -76,7 +78,7 @@ const (
 )
 
 func newNameCache(max int64) *nameCache {
-	return &nameCache{max: max, inodes: map[honeyant.Ino]*knownInode{}, busy: map[honeyant.Ino]int{}}
+	return &nameCache{max: max, inodes: map[honeyant.Ino]*knownInode{}, busy: map[honeyant.Ino]int{}, walks: map[honeyant.Ino]*walk{}}
 }
 
 func genSlot(ino honeyant.Ino) uint64 { return uint64(ino) * 0x9e3779b97f4a7c15 >> 52 }
@@ -248,9 +250,13 @@ func (n *nameCache) lookup(op *meta.Lookup) (meta.Reply, error, bool) {
 	case !ok && !dir.complete:
 		return nil, nil, false
 	case e.ino == 0:
+		if w := n.walks[op.Parent]; !ok && w != nil && w.debt > 0 {
+			w.debt-- // a page told that there is no such name
+		}
 		return nil, honeyant.E("meta.Lookup", honeyant.NotExist, op.Name, nil), true
 	}
 	if k := n.usable(e.ino); k != nil && k.known {
+		k.used()
 		return &meta.EntryReply{Attr: k.attr}, nil, true
 	}
 	return nil, nil, false
@@ -405,9 +411,14 @@ func (n *nameCache) learnList(op *meta.ReadDir, r *meta.ReadDirReply, may func(h
 		e := &r.Entries[i]
 		n.setName(op.Dir, e.Name, knownEntry{ino: e.Ino, kind: e.Type})
 	}
-	if k.listed = follows && k.shed == shed && n.inodes[op.Dir] == k; !k.listed {
+	if k.shed != shed || n.inodes[op.Dir] != k {
+		k.listed = false
 		return
 	}
+	if !follows {
+		return // a page from the middle
+	}
+	k.listed = true
 	if len(r.Entries) > 0 {
 		last := &r.Entries[len(r.Entries)-1]
 		k.cookie, k.lastName = last.Cookie, last.Name

@@ -1,0 +1,186 @@
+package volume_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/meta"
+	"github.com/honeyant/honeyant/volume"
+	"github.com/honeyant/honeyant/volume/volumetest"
+)
+
+// fill makes so many empty files in a new directory.
+func fill(t testing.TB, v *volume.Volume, name string, count int) (dir honeyant.Ino) {
+	t.Helper()
+	dir = mkdir(t, v, honeyant.RootIno, name)
+	for i := range count {
+		if _, err := v.Make(bg, volume.NewNode{Parent: dir, Name: fmt.Sprintf("f%05d", i), Mode: honeyant.ModeFile | 0o644}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func lookup(t testing.TB, v *volume.Volume, dir honeyant.Ino, name string) honeyant.Attr {
+	t.Helper()
+	a, err := v.Lookup(bg, dir, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// A walk through a directory costs a few requests, however it goes about it.
+func TestWalkAsksForPages(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		files  int
+		list   bool // before
+		order  func(n int) []int
+		atMost int64
+	}{
+		{"Listed", 100, true, sorted, 2},
+		{"NotListed", 100, false, sorted, 3},
+		{"ListedLarger", 1000, true, sorted, 8},
+		{"NotListedLarger", 1000, false, sorted, 60},
+		{"ListedShuffled", 1000, true, rand.Perm, 8},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cl := volumetest.NewCluster(t, 1, 1<<30)
+				dir := fill(t, cl.Open(t, nil), "d", c.files)
+				v, s := cl.OpenLeased(t, nil)
+				before := s.All()
+				if c.list {
+					list(t, v, dir)
+				}
+				for _, i := range c.order(c.files) {
+					lookup(t, v, dir, fmt.Sprintf("f%05d", i))
+				}
+				if n := s.All() - before; n > c.atMost {
+					t.Fatalf("%d requests", n)
+				}
+			})
+		})
+	}
+}
+
+func sorted(n int) []int {
+	all := make([]int, n)
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
+// list reads names without attributes.
+func list(t testing.TB, v *volume.Volume, dir honeyant.Ino) (count int) {
+	t.Helper()
+	d, err := v.OpenDir(bg, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if err := d.Read(bg, 0, false, func(meta.DirEntry) bool { count++; return true }); err != nil {
+		t.Fatal(err)
+	}
+	return count
+}
+
+// Who asks a huge directory for names at random, or has no memory for pages, asks for hardly more than that.
+func TestRandomNamesAskForFewPages(t *testing.T) {
+	for _, memory := range []int64{100_000, 2000} {
+		synctest.Test(t, func(t *testing.T) {
+			c := volumetest.NewCluster(t, 1, 1<<30)
+			const files = 4000
+			dir := fill(t, c.Open(t, nil), "d", files)
+			v, s := c.OpenLeased(t, func(o *volume.Options) { o.NameMemory = memory })
+			const asked = 600
+			for range asked {
+				lookup(t, v, dir, fmt.Sprintf("f%05d", rand.IntN(files)))
+			}
+			if n := s.Calls[meta.CodeReadDir].Load(); n > asked/10 {
+				t.Fatalf("memory %d: %d pages", memory, n)
+			}
+		})
+	}
+}
+
+// Names that are not there are answered from a page, too, and what somebody else makes is seen at once.
+func TestPageTellsWhatIsNotThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 1, 1<<30)
+		other, _ := c.OpenLeased(t, nil)
+		dir := fill(t, other, "d", 50)
+		v, s := c.OpenLeased(t, nil)
+		for i := range 3 {
+			lookup(t, v, dir, fmt.Sprintf("f%05d", i))
+		}
+		before := s.All()
+		for i := range 100 {
+			if _, err := v.Lookup(bg, dir, fmt.Sprint("absent", i)); honeyant.KindOf(err) != honeyant.NotExist {
+				t.Fatal(err)
+			}
+		}
+		if n := s.All() - before; n != 0 {
+			t.Fatalf("%d requests for absent names", n)
+		}
+		made, err := other.Make(bg, volume.NewNode{Parent: dir, Name: "absent7", Mode: honeyant.ModeFile | 0o600})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a := lookup(t, v, dir, "absent7"); a.Ino != made.Ino {
+			t.Fatal(a)
+		}
+	})
+}
+
+// Many that miss at once wait for one page; one that does not come hangs nobody.
+func TestManyWaitForOnePage(t *testing.T) {
+	for _, hangs := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			c := volumetest.NewCluster(t, 1, 1<<30)
+			dir := fill(t, c.Open(t, nil), "d", 200)
+			v, s := c.OpenLeased(t, nil)
+			list(t, v, dir)
+			release := make(chan struct{})
+			around := func(op meta.Op, do func()) {
+				if _, ok := op.(*meta.ReadDir); ok {
+					<-release
+				}
+				do()
+			}
+			s.Around.Store(&around)
+			lookup(t, v, dir, "f00000") // the first miss
+			begin := time.Now()
+			var all sync.WaitGroup
+			for i := range 100 {
+				all.Go(func() { lookup(t, v, dir, fmt.Sprintf("f%05d", i+1)) })
+			}
+			synctest.Wait()
+			alone := s.Calls[meta.CodeLookup].Load()
+			if alone != 1 {
+				t.Fatalf("%d asked alone", alone)
+			}
+			if hangs {
+				time.Sleep(3 * time.Second)
+			}
+			close(release)
+			all.Wait()
+			if took := time.Since(begin); took > 4*time.Second {
+				t.Fatalf("took %v", took)
+			}
+			if n := s.Calls[meta.CodeReadDir].Load(); n != 3 && !hangs { // the listing's two parts and the page
+				t.Fatalf("%d times ReadDir", n)
+			}
+			if n := s.Calls[meta.CodeLookup].Load(); !hangs && n != alone {
+				t.Fatalf("%d asked alone", n)
+			}
+		})
+	}
+}
