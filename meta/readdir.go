@@ -16,6 +16,7 @@ type ReadDir struct {
 	After  string // its name, to tell equal cookies apart; empty: all with a greater cookie
 	Plus   bool   // with attributes
 	Limit  uint32 // entries; 0: 1024
+	Data   bool   // with what small files hold, as far as it fits; needs Plus
 }
 
 // Code implements Op.
@@ -31,6 +32,7 @@ func (o *ReadDir) Fields(c *wire.Codec) {
 	c.String(&o.After, honeyant.MaxName+1)
 	c.Bool(&o.Plus)
 	wire.Uint(c, &o.Limit)
+	c.Bool(&o.Data)
 }
 
 func (o *ReadDir) eval(tx *Tx) (Reply, error) {
@@ -45,13 +47,13 @@ func (o *ReadDir) eval(tx *Tx) (Reply, error) {
 	from := dentryFrom(o.Volume, o.Dir, o.Cookie)
 	switch {
 	case o.Cookie>>63 != 0:
-		return &ReadDirReply{EOF: true, Plus: o.Plus}, nil
+		return &ReadDirReply{EOF: true, Plus: o.Plus, Data: o.Data && o.Plus}, nil
 	case o.After != "":
 		from = append(append(from, o.After...), 0)
 	case o.Cookie != 0:
 		from = dentryFrom(o.Volume, o.Dir, o.Cookie+1)
 	}
-	reply := &ReadDirReply{EOF: true, Plus: o.Plus}
+	reply := &ReadDirReply{EOF: true, Plus: o.Plus, Data: o.Data && o.Plus}
 	tx.scan(from, inoKey(tabDentry, o.Volume, o.Dir+1), func(k, value []byte) bool {
 		if len(reply.Entries) == limit {
 			reply.EOF = false
@@ -67,17 +69,46 @@ func (o *ReadDir) eval(tx *Tx) (Reply, error) {
 		return true
 	})
 	if o.Plus && tx.err == nil {
-		var i Inode
+		left := maxDirData
 		for n := range reply.Entries {
+			var i Inode
 			e := &reply.Entries[n]
 			if !tx.load(inoKey(tabInode, o.Volume, e.Ino), i.fields) {
 				return nil, honeyant.E(op, honeyant.Corrupt, e.Name, fmt.Errorf("%s is missing", inoString(e.Ino)))
 			}
 			e.Attr = i.Attr
+			if reply.Data && left > 0 {
+				left -= tx.smallFile(o.Volume, &i, e)
+			}
 		}
 	}
 	return reply, nil
 }
+
+// smallFile tells with an entry what the file holds, if it is small, and how large the answer became by it.
+func (t *Tx) smallFile(v honeyant.VolumeID, i *Inode, e *DirEntry) (size int) {
+	if !i.Attr.IsFile() || i.Attr.Size > SmallFile {
+		return 0
+	}
+	r := t.extents(v, i, 0, ^uint64(0), maxSmallExtents)
+	if r == nil || r.Until < i.Attr.Size {
+		return 0
+	}
+	e.Told, e.Extents, e.Chunks = true, r.Extents, r.Chunks
+	for n := range r.Extents {
+		size += 32 + len(r.Extents[n].Inline)
+	}
+	return size + 64*len(r.Chunks)
+}
+
+const (
+	// SmallFile is up to which size, in bytes, a listing tells what a file holds.
+	SmallFile = 64 << 10
+	// maxSmallExtents is how many extents such a file may have.
+	maxSmallExtents = 16
+	// maxDirData is after how many bytes about contents a listing tells no more.
+	maxDirData = 512 << 10
+)
 
 // maxDirEntries bounds the entries of one answer.
 const maxDirEntries = 1024
@@ -89,6 +120,10 @@ type DirEntry struct {
 	Type   uint32 // type bits of the mode
 	Cookie uint64
 	Attr   honeyant.Attr // with Plus
+
+	Told    bool                // with Data: what follows is all that the file holds
+	Extents []honeyant.Extent   // ascending; gaps are zero
+	Chunks  []honeyant.ChunkRef // each chunk that Extents name, once
 }
 
 // ReadDirReply is a run of entries.
@@ -96,12 +131,14 @@ type ReadDirReply struct {
 	Entries []DirEntry
 	EOF     bool
 	Plus    bool
+	Data    bool
 }
 
 // Fields implements Reply.
 func (r *ReadDirReply) Fields(c *wire.Codec) {
 	c.Bool(&r.EOF)
 	c.Bool(&r.Plus)
+	c.Bool(&r.Data)
 	wire.Slice(c, &r.Entries, 1<<16, func(c *wire.Codec, e *DirEntry) {
 		c.String(&e.Name, honeyant.MaxName)
 		wire.Uint(c, &e.Ino)
@@ -109,6 +146,13 @@ func (r *ReadDirReply) Fields(c *wire.Codec) {
 		wire.Uint(c, &e.Cookie)
 		if r.Plus {
 			wire.Attr(c, &e.Attr)
+		}
+		if !r.Data {
+			return
+		}
+		if c.Bool(&e.Told); e.Told {
+			wire.Slice(c, &e.Extents, maxSmallExtents, wire.Extent)
+			wire.Slice(c, &e.Chunks, maxSmallExtents, wire.ChunkRef)
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 
 	"github.com/honeyant/honeyant"
@@ -102,7 +103,7 @@ func (h *history) compareXattrs(ino honeyant.Ino, n *node) error {
 // compareDir lists a directory in pieces of random length.
 func (h *history) compareDir(ino honeyant.Ino, n *node) error {
 	seen := map[string]bool{}
-	ask1 := &meta.ReadDir{Volume: h.Volume, Dir: ino, Plus: h.rng.IntN(2) == 0}
+	ask1 := &meta.ReadDir{Volume: h.Volume, Dir: ino, Plus: h.rng.IntN(2) == 0, Data: h.rng.IntN(2) == 0}
 	for {
 		ask1.Limit = uint32(1 + h.rng.IntN(5))
 		got, err := ask(h, ask1)
@@ -118,6 +119,9 @@ func (h *history) compareDir(ino honeyant.Ino, n *node) error {
 				if err := h.m.same("readdirplus", child, e.Attr); err != nil {
 					return err
 				}
+			}
+			if err := h.compareTold(&e, ask1.Plus && ask1.Data); err != nil {
+				return err
 			}
 			seen[e.Name] = true
 			ask1.Cookie, ask1.After = e.Cookie, e.Name
@@ -144,6 +148,38 @@ func (h *history) compareDir(ino honeyant.Ino, n *node) error {
 		err = fmt.Errorf("its parent is %d, should be %d", up.Attr.Ino, n.parent)
 	}
 	return err
+}
+
+// compareTold checks what a listing tells of a file's content against what it tells when asked.
+func (h *history) compareTold(e *meta.DirEntry, asked bool) error {
+	want := asked && e.Attr.IsFile() && e.Attr.Size <= meta.SmallFile
+	if !e.Told {
+		if want && e.Attr.Size == 0 {
+			return fmt.Errorf("listing does not tell that %q is empty", e.Name)
+		}
+		return nil // too many extents, or enough told
+	}
+	if !want {
+		return fmt.Errorf("listing tells what %q holds", e.Name)
+	}
+	r, err := ask(h, &meta.Extents{Volume: h.Volume, Ino: e.Ino, Length: meta.SmallFile})
+	if err != nil {
+		return err
+	}
+	same := func(a, b honeyant.Extent) bool {
+		inline := bytes.Equal(a.Inline, b.Inline)
+		a.Inline, b.Inline = nil, nil
+		return inline && reflect.DeepEqual(a, b)
+	}
+	if !slices.EqualFunc(e.Extents, r.Extents, same) || len(e.Chunks) != len(r.Chunks) {
+		return fmt.Errorf("listing tells %+v %+v of %q, should be %+v", e.Extents, e.Chunks, e.Name, r)
+	}
+	for i := range e.Chunks {
+		if !reflect.DeepEqual(e.Chunks[i], r.Chunks[i]) {
+			return fmt.Errorf("listing tells %+v of %q, should be %+v", e.Chunks, e.Name, r.Chunks)
+		}
+	}
+	return nil
 }
 
 // compareFile reads all of a file through its extents, in pieces, and its holes.
