@@ -15,8 +15,9 @@ TEST ?= $(GO) test
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
-build: ## bin/honeyant, one static binary
+build: ## bin/honeyant and bin/honeyant-gateway, static binaries
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/honeyant ./cmd/honeyant
+	$(GO) build -ldflags '$(LDFLAGS) -X main.version=$(VERSION)' -o bin/honeyant-gateway ./cmd/honeyant-gateway
 
 demo: build ## a colony of three on this machine: copy files in, kill nodes, prove that nothing is lost
 	bin/honeyant demo
@@ -63,9 +64,12 @@ lint: ## gofmt, vet, staticcheck
 
 ci: lint test build ## what a change must pass
 
-install: build ## the binary and the systemd unit
+install: build ## the binaries and the systemd units
 	install -D -m 0755 bin/honeyant $(DESTDIR)$(PREFIX)/bin/honeyant
 	install -D -m 0644 dist/honeyant.service $(DESTDIR)/etc/systemd/system/honeyant.service
+	install -D -m 0755 bin/honeyant-gateway $(DESTDIR)$(PREFIX)/bin/honeyant-gateway
+	install -D -m 0644 dist/honeyant-gateway.service $(DESTDIR)/etc/systemd/system/honeyant-gateway.service
+	install -D -m 0644 dist/honeyant-gateway.socket $(DESTDIR)/etc/systemd/system/honeyant-gateway.socket
 	@echo "Next: honeyant init (or honeyant join ...), then: systemctl daemon-reload; systemctl enable --now honeyant"
 
 clean: ## remove what was built
