@@ -23,7 +23,7 @@ var layers = []struct {
 	{1, "kv"}, {1, "rpc"}, {1, "config"}, {1, "disk"},
 	{2, "meta"}, {2, "chunk"}, {2, "placement"}, {2, "cache"}, {2, "bench"},
 	{3, "consensus"}, {3, "cluster"}, {3, "replica"},
-	{4, "volume"}, {4, "maintenance"}, {4, "advice"},
+	{4, "volume"}, {4, "maintenance"}, {4, "advice"}, {4, "transfer"},
 	{5, "frontend"}, {5, "gateway"}, {5, "admin"},
 	{6, "node"},
 	{7, "clustertest"}, {7, "cmd"}, {7, "test"},

@@ -1,0 +1,62 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/honeyant/honeyant"
+)
+
+// fault is an error of a system call on a path: the kind follows from errno.
+func fault(what, path string, err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		err = pe.Err
+	}
+	if errors.Is(err, unix.EROFS) {
+		return honeyant.E(what, honeyant.NotPermitted, path, err)
+	}
+	kind, cause := honeyant.Other, err
+	for _, k := range [...]struct {
+		errno unix.Errno
+		kind  honeyant.Kind
+	}{
+		{unix.ENOENT, honeyant.NotExist}, {unix.EEXIST, honeyant.Exist}, {unix.ENOTDIR, honeyant.NotDir}, {unix.EISDIR, honeyant.IsDir},
+		{unix.ENOTEMPTY, honeyant.NotEmpty}, {unix.EACCES, honeyant.Permission}, {unix.EPERM, honeyant.NotPermitted},
+		{unix.ENOSPC, honeyant.NoSpace}, {unix.EDQUOT, honeyant.Quota}, {unix.ELOOP, honeyant.Loop},
+		{unix.ENAMETOOLONG, honeyant.NameTooLong}, {unix.EOPNOTSUPP, honeyant.Unsupported}, {unix.EFBIG, honeyant.TooLarge},
+		{unix.EWOULDBLOCK, honeyant.Conflict}, {unix.ESTALE, honeyant.Stale}, {unix.EMLINK, honeyant.TooManyLinks},
+	} {
+		if errors.Is(err, k.errno) {
+			kind, cause = k.kind, nil // the kind says it in words
+		}
+	}
+	return honeyant.E(what, kind, path, cause)
+}
+
+// refused is the error of a copy that is not begun: exit code 2. It is of Kind Invalid.
+type refused struct{ err error }
+
+func (r *refused) Error() string        { return r.err.Error() }
+func (r *refused) Unwrap() error        { return r.err }
+func (r *refused) Is(target error) bool { return target == honeyant.Invalid }
+
+func refusal(format string, args ...any) error { return &refused{fmt.Errorf(format, args...)} }
+
+// fatal tells the errors after which going on with other files makes no sense.
+func fatal(err error) bool {
+	return errors.Is(err, honeyant.NoSpace) || errors.Is(err, honeyant.Quota) || errors.Is(err, honeyant.Unavailable) ||
+		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// onHost gives an error that came from another machine without the words of the wire.
+func onHost(host string, err error) error {
+	if errors.Is(err, honeyant.Unavailable) {
+		return honeyant.E("", honeyant.Unavailable, host, fmt.Errorf("the machine is lost: %w", err))
+	}
+	return fmt.Errorf("on %s: %w", host, err)
+}
