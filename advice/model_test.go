@@ -1,0 +1,205 @@
+package advice
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/honeyant/honeyant/bench"
+	"github.com/honeyant/honeyant/bench/history"
+)
+
+// even is a machine with measured figures of 100 MB/s everywhere and no processor to speak of.
+func even(name string) Machine {
+	f := func(v float64) Figure { return Figure{v, Measured, ""} }
+	return Machine{Name: name, DiskGB: f(100), Net: f(100), DiskWrite: f(100), DiskRead: f(100), Fsync: f(2), RTT: f(1), Speed: f(1000), Cores: f(1), MemoryGB: f(16), Baseline: f(1)}
+}
+
+func evens(n int) []Machine {
+	var all []Machine
+	for i := range n {
+		all = append(all, even(fmt.Sprintf("m%d", i+1)))
+	}
+	return all
+}
+
+func near(t *testing.T, what string, got, want float64) {
+	t.Helper()
+	if math.Abs(got-want) > 0.01*math.Abs(want) {
+		t.Errorf("%s: %.4g, want %.4g", what, got, want)
+	}
+}
+
+// The arithmetic by hand for machines of 100 MB/s in every respect.
+func TestBulkRates(t *testing.T) {
+	for _, c := range []struct {
+		name                string
+		colony              Colony
+		one, all, read, sum float64
+	}{
+		// Two of three machines get each byte. One writer: its uplink carries every byte once. All: 3 × 100 of disk
+		// for 2 bytes a byte. A reader has 2/3 itself; the third comes over its network, 100 ÷ 1/3, or its disk, 100 ÷ 2/3.
+		{"spread over 3, 2 copies", Colony{Machines: evens(3), Way: WaySpread, Copies: 2}, 100, 150, 150, 300},
+		{"spread over 10, 2 copies", Colony{Machines: evens(10), Way: WaySpread, Copies: 2}, 100, 500, 125, 1000},
+		// The honeypot's disk and network take everything, whoever writes. Of readers nine in ten are elsewhere: its
+		// uplink gives 100 to them, its disk 100 to all.
+		{"one honeypot of 10", Colony{Machines: evens(10), Way: WayPinned, Copies: 1, Pots: []int{0}}, 100, 100, 100, 100},
+		{"two honeypots of 10", Colony{Machines: evens(10), Way: WayPinned, Copies: 2, Pots: []int{0, 1}}, 100, 100, 100, 200},
+		// The first copy stays, the second goes out once.
+		{"local over 4", Colony{Machines: evens(4), Way: WayLocal, Copies: 2}, 100, 200, 100, 400},
+		{"one copy spread over 4", Colony{Machines: evens(4), Way: WaySpread, Copies: 1}, 100 / 0.75, 400, 100 / 0.75, 400},
+		// 4+2 over 6: every machine gets a quarter of each byte; the writer sends five of them.
+		{"4+2 over 6", Colony{Machines: evens(6), Way: WaySpread, K: 4, M: 2}, 100 / 1.25, 400, 0, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			own := c.colony.Way == WayLocal
+			near(t, "one writer", c.colony.oneWriter(false).MBps, c.one)
+			near(t, "all writers", c.colony.allWriters(false).MBps, c.all)
+			if c.read > 0 {
+				near(t, "one reader", c.colony.oneReader(own, false).MBps, c.read)
+				near(t, "all readers", c.colony.allReaders(own, false).MBps, c.sum)
+			}
+		})
+	}
+}
+
+func TestProcessorsLimitAfterCredits(t *testing.T) {
+	c := Colony{Machines: evens(3), Way: WaySpread, Copies: 2}
+	for i := range c.Machines {
+		c.Machines[i].Speed.Value, c.Machines[i].Cores.Value, c.Machines[i].Baseline.Value = 1, 2, 0.05
+	}
+	fresh, spent := c.oneWriter(false), c.oneWriter(true)
+	want := 0.1 / ((cpuWriteClient + 2.0/3*cpuWriteStore) / 1000)
+	near(t, "fresh", fresh.MBps, 100)
+	near(t, "credits spent", spent.MBps, want)
+	if !strings.Contains(spent.By, "credits spent") {
+		t.Errorf("limited by %q", spent.By)
+	}
+}
+
+func TestLittleMemoryIsAWindow(t *testing.T) {
+	c := Colony{Machines: evens(3), Way: WaySpread, Copies: 2}
+	for i := range c.Machines {
+		c.Machines[i].MemoryGB.Value, c.Machines[i].RTT.Value = 0.5, 100 // two chunks in flight over a continent
+	}
+	// 41.9 ms for the bytes, 2 × 100 + 2 for the chunk, 100 + 2 + 100 + 2 for its commit
+	near(t, "one writer", c.oneWriter(false).MBps, 2*chunkMB/(41.9+202+204)*1000)
+}
+
+func TestSharesFollowPlacement(t *testing.T) {
+	c := Colony{Machines: evens(4), Way: WaySpread, Copies: 2}
+	c.Machines[0].DiskGB.Value = 1000 // larger than the others together: one copy of everything
+	for i, want := range []float64{1, 1.0 / 3, 1.0 / 3, 1.0 / 3} {
+		near(t, fmt.Sprint("share of ", i), c.shares(2)[i], want)
+	}
+	near(t, "usable", c.usable(c.stores()), 3*100*0.95)
+	near(t, "usable after the loss of the large one", c.usableAfterLoss(), 1.5*100*0.95)
+}
+
+func TestCommitIsTheMajoritysWay(t *testing.T) {
+	c := Colony{Machines: evens(3), Way: WaySpread, Copies: 2}
+	near(t, "from a follower", c.commitMS(1), 1+2+1+2)
+	near(t, "from the leader", c.commitMS(0), 2+1+2)
+	c.Machines[2].Fsync.Value = 500 // one slow voter does not matter
+	near(t, "with a slow voter", c.commitMS(1), 6)
+	c.Machines[1].Fsync.Value = 500 // two do
+	near(t, "with two slow voters", c.commitMS(1), 504)
+	near(t, "alone", (&Colony{Machines: evens(1), Way: WaySpread, Copies: 1}).commitMS(0), 2)
+	near(t, "small files", c.create(4, 1, false).PerSecond, 1000/(2*c.commitMS(2)+(cpuCreateClient+cpuCreateLeader)/1000))
+}
+
+// The mean time to loss against the closed forms in the literature, and against a simulation.
+func TestChain(t *testing.T) {
+	const die, heal = 1e-5, 0.5
+	// Patterson, Gibson, Katz 1988: two of two, MTTDL = (3λ+μ)/2λ².
+	mirror := (3*die + heal) / (2 * die * die)
+	near(t, "mirror", lossWithin(chain{n: 2, tolerates: 1, die: die, heal: heal, hit: 1}, 1000), -math.Expm1(-1000/mirror))
+	// RAID 5 of n: ((2n-1)λ+μ)/(n(n-1)λ²)
+	raid := (11*die + heal) / (6 * 5 * die * die)
+	near(t, "one of six", lossWithin(chain{n: 6, tolerates: 1, die: die, heal: heal, hit: 1}, 1000), -math.Expm1(-1000/raid))
+	near(t, "one copy, one store", lossWithin(chain{n: 1, die: 1e-3, hit: 1}, 1000), -math.Expm1(-1))
+
+	const seed = 11
+	rng := rand.New(rand.NewPCG(seed, seed))
+	c := chain{n: 5, tolerates: 2, die: 0.01, heal: 0.1, hit: 1}
+	lost, rounds, hours := 0, 20000, 300.0
+	for range rounds {
+		for now, k := 0.0, 0; ; {
+			up, down := float64(c.n-k)*c.die, 0.0
+			if k > 0 {
+				down = c.heal
+			}
+			if now += rng.ExpFloat64() / (up + down); now > hours {
+				break
+			}
+			if rng.Float64()*(up+down) < down {
+				k--
+			} else if k++; k > c.tolerates {
+				lost++
+				break
+			}
+		}
+	}
+	got, want := lossWithin(c, hours), float64(lost)/float64(rounds)
+	if math.Abs(got-want) > 0.05*want {
+		t.Errorf("model %.4f, simulated %.4f (seed %d)", got, want, seed)
+	}
+}
+
+func TestRiskOrders(t *testing.T) {
+	h := DefaultHazards()
+	year := func(c Colony) float64 {
+		c.StoredGB = 50
+		r, steps := c.risk(h)
+		if len(steps) == 0 {
+			t.Error("no arithmetic")
+		}
+		return r.DataYear
+	}
+	one := year(Colony{Machines: evens(5), Way: WayPinned, Copies: 1, Pots: []int{0}})
+	spreadOne := year(Colony{Machines: evens(5), Way: WaySpread, Copies: 1})
+	two := year(Colony{Machines: evens(5), Way: WaySpread, Copies: 2})
+	pots := year(Colony{Machines: evens(5), Way: WayPinned, Copies: 2, Pots: []int{0, 1}})
+	three := year(Colony{Machines: evens(5), Way: WaySpread, Copies: 3})
+	near(t, "one honeypot dies with its machine", one, h.LossPerYear)
+	near(t, "one copy on five", spreadOne, 1-math.Pow(1-h.LossPerYear, 5))
+	if !(three < two && two < pots && pots < one && one < spreadOne) {
+		t.Errorf("three copies %.2g, two %.2g, two honeypots that heal by hand %.2g, one honeypot %.2g, one copy spread %.2g", three, two, pots, one, spreadOne)
+	}
+}
+
+func TestProbabilityInWords(t *testing.T) {
+	for p, want := range map[float64]string{0: "never", 0.02: "2 %", 0.0012: "0.12 %", 0.000123: "1 in 8,000", 1e-6: "1 in 1,000,000", 1e-14: "less than 1 in 10^12"} {
+		if got := probability(p); got != want {
+			t.Errorf("%g: %q, want %q", p, got, want)
+		}
+	}
+}
+
+func TestMachinesFromHistory(t *testing.T) {
+	table, err := Builtin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs := history.Sample()
+	later := *runs[0]
+	later.ID, later.Began = "later", later.Began.AddDate(1, 0, 0)
+	later.Results = []bench.Result{{Name: "disk.fsync", Unit: "ms", Better: bench.Lower, Median: 4}}
+	machines := FromRuns(table, append(runs, &later))
+	byName := map[string]Machine{}
+	for _, m := range machines {
+		byName[m.Name] = m
+	}
+	u := byName["ubuntu16"]
+	if u.DiskWrite != (Figure{70, Measured, "disk.write.seq"}) || u.Fsync.Value != 4 || u.Net != (Figure{50, Measured, "ssh.system.aes128gcm"}) {
+		t.Errorf("%+v", u)
+	}
+	if a := byName["azure"]; a.DiskWrite.Value != 15 || a.Monthly == nil || a.Monthly.Amount != 10000 || a.Net.Origin != Assumed {
+		t.Errorf("%+v", a)
+	}
+	if m := byName["ubuntu18"]; m.Net.Value != 75 { // 50 from one neighbour, 100 to the other
+		t.Errorf("%+v", m.Net)
+	}
+}
