@@ -1,0 +1,145 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// aio keeps many requests to one file under way from one thread: Linux native AIO,
+// io_submit(2), as fio's libaio engine does.
+type aio struct {
+	context uintptr
+	file    *os.File
+	slots   []slot
+	buf     []byte // page-aligned, a block for each slot
+	size    int
+}
+
+// slot is a request under way.
+type slot struct {
+	cb    iocb
+	began time.Time
+}
+
+// iocb and ioEvent are the kernel's structures: include/uapi/linux/aio_abi.h, little endian.
+type iocb struct {
+	data      uint64
+	key       uint32
+	rwFlags   uint32
+	opcode    uint16
+	priority  int16
+	fd        uint32
+	buf       uint64
+	nbytes    uint64
+	offset    int64
+	reserved2 uint64
+	flags     uint32
+	resfd     uint32
+}
+
+type ioEvent struct {
+	data uint64
+	obj  uint64
+	res  int64
+	res2 int64
+}
+
+const (
+	opRead  = 0 // IOCB_CMD_PREAD
+	opWrite = 1 // IOCB_CMD_PWRITE
+)
+
+// newAIO prepares depth requests of size bytes each. Errors are those of io_setup(2):
+// containers may forbid it.
+func newAIO(f *os.File, depth, size int) (*aio, error) {
+	buf, err := unix.Mmap(-1, 0, depth*size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_POPULATE)
+	if err != nil {
+		return nil, fmt.Errorf("memory for the requests: %w", err)
+	}
+	a := &aio{file: f, slots: make([]slot, depth), buf: buf, size: size}
+	copy(buf, noise(len(buf), 6))
+	if _, _, errno := unix.Syscall(unix.SYS_IO_SETUP, uintptr(depth), uintptr(unsafe.Pointer(&a.context)), 0); errno != 0 {
+		unix.Munmap(buf)
+		return nil, fmt.Errorf("asynchronous disk access (io_setup) is not possible here: %w", errno)
+	}
+	return a, nil
+}
+
+// close waits for what is under way, because the kernel writes into buf until then.
+func (a *aio) close() error {
+	_, _, errno := unix.Syscall(unix.SYS_IO_DESTROY, a.context, 0, 0)
+	err := unix.Munmap(a.buf)
+	if errno != 0 {
+		return errno
+	}
+	return err
+}
+
+// run keeps all requests under way for d at the offsets that next gives, and returns how
+// many ended per second. Latencies go to h.
+func (a *aio) run(ctx context.Context, d time.Duration, opcode uint16, next func() int64, h *histogram) (float64, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	events := make([]ioEvent, len(a.slots))
+	began, done, flying := time.Now(), 0, 0
+	pointers := make([]*iocb, 0, len(a.slots))
+	queue := func(i int) {
+		s := &a.slots[i]
+		s.cb = iocb{data: uint64(i), opcode: opcode, fd: uint32(a.file.Fd()), buf: uint64(uintptr(unsafe.Pointer(&a.buf[i*a.size]))), nbytes: uint64(a.size), offset: next()}
+		pointers = append(pointers, &s.cb)
+	}
+	for i := range a.slots {
+		queue(i)
+	}
+	var fault error
+	for flying > 0 || len(pointers) > 0 {
+		now := time.Now()
+		for submitted := 0; submitted < len(pointers); {
+			for _, p := range pointers[submitted:] {
+				a.slots[p.data].began = now
+			}
+			n, _, errno := unix.Syscall(unix.SYS_IO_SUBMIT, a.context, uintptr(len(pointers)-submitted), uintptr(unsafe.Pointer(&pointers[submitted])))
+			if errno != 0 && errno != unix.EINTR && errno != unix.EAGAIN {
+				fault = errno
+				break
+			}
+			if errno == 0 {
+				submitted += int(n)
+				flying += int(n)
+			}
+		}
+		pointers = pointers[:0]
+		if flying == 0 {
+			break
+		}
+		n, _, errno := unix.Syscall6(unix.SYS_IO_GETEVENTS, a.context, 1, uintptr(len(events)), uintptr(unsafe.Pointer(&events[0])), 0, 0)
+		if errno == unix.EINTR {
+			continue
+		}
+		if errno != 0 {
+			return 0, errors.Join(fault, errno)
+		}
+		now = time.Now()
+		for _, e := range events[:n] {
+			flying--
+			if e.res != int64(a.size) {
+				fault = fmt.Errorf("the disk answered %w", unix.Errno(max(-e.res, 0)))
+				continue
+			}
+			done++
+			h.add(now.Sub(a.slots[e.data].began))
+			if fault == nil && now.Sub(began) < d && ctx.Err() == nil {
+				queue(int(e.data))
+			}
+		}
+	}
+	runtime.KeepAlive(a)
+	return float64(done) / time.Since(began).Seconds(), fault
+}

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/bench"
+	"github.com/honeyant/honeyant/bench/history"
+	"github.com/honeyant/honeyant/config"
+	"github.com/honeyant/honeyant/node"
+)
+
+// benchOptions are the flags of honeyant bench.
+type benchOptions struct {
+	*options
+	run       bench.Options
+	size      string
+	dryRun    bool
+	tariff    bench.Tariff
+	history   string
+	noHistory bool
+	noCloud   bool
+	colony    colonyOptions
+}
+
+func newBench(o *options) *cobra.Command {
+	b := &benchOptions{options: o}
+	c := &cobra.Command{
+		Use:   "bench [GROUP...] [HOST]",
+		Short: "measure this machine, or every machine of the colony and the way between them",
+		Long: `Measures in groups: ` + strings.Join(bench.Groups(), ", ") + `. Without a group
+it takes those that need no other machine. Nothing has to be installed and nothing is left
+behind; the result goes into the history. doc/measuring.md says how each figure comes about.
+
+ssh measures the way to HOST; without HOST, to a private sshd on this machine.
+net with --all-pairs or --to measures between the nodes of the colony; --all-nodes runs the
+groups on every node.
+
+Exit codes: 0 measured, 1 failed or stopped, 2 wrong usage, no space, or a program is missing
+(nothing was measured), 3 nobody answered.`,
+		Example: `  honeyant bench
+  honeyant bench disk --size 4G --in /srv
+  honeyant bench --profile full --dry-run --cost-gb 0.09 --cost-million-ops 0.2
+  honeyant bench ssh backup.example
+  honeyant bench net --all-pairs --json
+  honeyant bench burst --for 30m`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error { return b.start(cmd.Context(), args) },
+	}
+	f := c.Flags()
+	f.StringVar(&b.run.Profile, "profile", bench.Quick, "quick (under a minute) or full (half an hour)")
+	f.StringVar(&b.run.Dir, "in", ".", "directory whose disk, or mount whose file system, is measured")
+	f.StringVar(&b.size, "size", "", "size of the test file, such as 4G; at most a quarter of the free space is used")
+	f.BoolVar(&b.run.Gentle, "gentle", false, "for a machine in use: low priority and long pauses")
+	f.BoolVar(&b.dryRun, "dry-run", false, "only say what would be done and what it would cost")
+	f.DurationVar(&b.run.BurstFor, "for", 15*time.Minute, "length of burst, for the processors and again for the disk")
+	f.StringVar(&b.run.Plan, "plan", "", "name of the machine's plan in the price table, if the cloud does not tell")
+	f.StringVar(&b.run.Region, "region", "", "region of the machine, if the cloud does not tell")
+	f.BoolVar(&b.noCloud, "no-metadata", false, "do not ask the cloud's metadata service for the plan")
+	f.Float64Var(&b.tariff.PerGBOut, "cost-gb", 0, "price of a GB that leaves the machine, for --dry-run")
+	f.Float64Var(&b.tariff.PerMillionOps, "cost-million-ops", 0, "price of a million disk operations, for --dry-run")
+	f.StringVar(&b.history, "history", "", "directory of the history (default: bench/ in the node's directory, or ~/.local/state/honeyant/bench)")
+	f.BoolVar(&b.noHistory, "no-history", false, "do not keep the result")
+	b.colony.flags(f)
+	return c
+}
+
+// start sorts the arguments into groups and a host, and runs.
+func (b *benchOptions) start(ctx context.Context, args []string) error {
+	// The session that started a long run may end; what was measured is kept, and nothing is left.
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP, syscall.SIGQUIT)
+	defer stop()
+	if err := b.arguments(args); err != nil {
+		return err
+	}
+	if b.colony.wanted() {
+		return b.startColony(ctx)
+	}
+	show := newBenchProgress(b.json)
+	b.run.Progress = show.event
+	plan, err := bench.MakePlan(ctx, b.run)
+	if err != nil {
+		return asRefusal(err)
+	}
+	if b.dryRun {
+		return b.printPlan(plan)
+	}
+	b.announce(plan)
+	run, err := bench.Execute(ctx, plan)
+	show.end()
+	if err != nil {
+		return err
+	}
+	return b.finish(ctx, []*bench.Run{run})
+}
+
+func (b *benchOptions) arguments(args []string) error {
+	var hosts []string
+	for _, a := range args {
+		if slices.Contains(bench.Groups(), a) {
+			b.run.Groups = append(b.run.Groups, a)
+		} else {
+			hosts = append(hosts, a)
+		}
+	}
+	ssh := slices.Contains(b.run.Groups, "ssh")
+	switch {
+	case len(hosts) == 1 && ssh:
+		b.run.SSH = hosts[0]
+	case len(hosts) > 1 && ssh:
+		return usagef("one host at a time: %s", strings.Join(hosts, " "))
+	case len(hosts) > 0:
+		return usagef("there is no group %q; the groups are %s", hosts[0], strings.Join(bench.Groups(), ", "))
+	}
+	if b.size != "" {
+		size, err := config.ParseSize(b.size)
+		if err != nil {
+			return err
+		}
+		b.run.SizeBytes = size
+	}
+	if b.tariff.PerGBOut < 0 || b.tariff.PerMillionOps < 0 {
+		return usagef("a price can not be negative")
+	}
+	b.run.Version, b.run.Metadata = node.Version(), !b.noCloud
+	return nil
+}
+
+// asRefusal gives errors of the preflight their exit code: nothing was measured.
+func asRefusal(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, honeyant.Unavailable) {
+		return err
+	}
+	return &usageError{err}
+}
+
+// historyDir is where results are kept.
+func (b *benchOptions) historyDir() string { return historyDir(b.options, b.history) }
+
+// historyDir is the directory named, else the node's, else one of the user's own.
+func historyDir(o *options, named string) string {
+	if named != "" {
+		return named
+	}
+	if info, err := os.Stat(o.dir); err == nil && info.IsDir() && syscall.Access(o.dir, 2) == nil {
+		return filepath.Join(o.dir, "bench")
+	}
+	state := os.Getenv("XDG_STATE_HOME")
+	if home, err := os.UserHomeDir(); state == "" && err == nil {
+		state = filepath.Join(home, ".local", "state")
+	}
+	return filepath.Join(state, "honeyant", "bench")
+}
+
+// finish keeps the runs and prints them.
+func (b *benchOptions) finish(ctx context.Context, runs []*bench.Run) error {
+	var kept error
+	if !b.noHistory {
+		for _, run := range runs {
+			if len(run.Results) > 0 {
+				kept = errors.Join(kept, history.Append(context.WithoutCancel(ctx), b.historyDir(), run))
+			}
+		}
+	}
+	if err := b.print(runs); err != nil {
+		return err
+	}
+	if kept != nil {
+		return fmt.Errorf("the result was not kept: %w", kept)
+	}
+	for _, run := range runs {
+		if run.Stopped != "" {
+			return fmt.Errorf("%s", run.Stopped)
+		}
+		if len(run.Results) == 0 && len(run.Skipped) > 0 {
+			return fmt.Errorf("nothing could be measured: %s", run.Skipped[0].Reason)
+		}
+	}
+	return nil
+}
