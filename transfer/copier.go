@@ -141,7 +141,7 @@ func (c *Copier) Run(ctx context.Context) (*Report, error) {
 		}
 		e.close()
 	}
-	r.Compression = c.tally.compression(r.Way == "local", c.o.Compress)
+	r.Compression = c.tally.compression(r.Way, c.o.Compress)
 	if err == nil && r.Failed > 0 {
 		err = honeyant.E("copy", honeyant.Other, "", fmt.Errorf("%d of %d names were not copied", r.Failed, c.tally.total.Load()))
 	}

@@ -58,5 +58,11 @@ func onHost(host string, err error) error {
 	if errors.Is(err, honeyant.Unavailable) {
 		return honeyant.E("", honeyant.Unavailable, host, fmt.Errorf("the machine is lost: %w", err))
 	}
+	var e *honeyant.Error
+	if errors.As(err, &e) {
+		plain := *e
+		plain.Node = 0
+		err = &plain
+	}
 	return fmt.Errorf("on %s: %w", host, err)
 }

@@ -15,7 +15,6 @@ const (
 	noteOwner  = "owner not kept: only root may give files away"
 	noteXattr  = "extended attribute not kept: the target does not take it: "
 	noteMode   = "set-user-ID and set-group-ID bits dropped: the owner could not be kept"
-	noteDevice = "not made: only root may make device files"
 )
 
 // object names what metadata are read from and written to: an open file or directory

@@ -139,9 +139,12 @@ func (t *tally) report(r *Report) {
 }
 
 // compression says in words in which form most bytes travelled, and what it saved.
-func (t *tally) compression(local bool, choice Compression) string {
-	if local {
+func (t *tally) compression(way string, choice Compression) string {
+	switch way {
+	case "local":
 		return "raw: both ends are this machine"
+	case "sftp":
+		return "raw: SFTP does not compress"
 	}
 	most, all := formRaw, int64(0)
 	for f := range formEnd {

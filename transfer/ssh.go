@@ -178,7 +178,8 @@ func dialHost(ctx context.Context, host string, o *Options, t *tally) (end, erro
 	}
 	first, err := dialPeer(ctx, host, o)
 	if errors.Is(err, errNoPeer) {
-		o.Log.Warn("no honeyant answers on the other machine: going on by SFTP, which keeps no holes, attributes, ACLs or hard links", "host", host, "why", err)
+		o.Log.Info("no honeyant answers on the other machine", "host", host, "why", err)
+		t.note(host, []string{noteSFTPUsed})
 		return dialSFTP(ctx, host, o, t)
 	}
 	if err != nil {

@@ -292,7 +292,7 @@ func (t *localTarget) special(ctx context.Context, path string, e *Entry) ([]str
 	case ok:
 		err = unix.Mknodat(int(dir.Fd()), beside, mode|0o600, int(e.Rdev))
 		if errors.Is(err, unix.EPERM) && (e.Kind == CharDevice || e.Kind == BlockDevice) {
-			return []string{noteDevice}, nil
+			return nil, honeyant.E("make", honeyant.NotPermitted, full, errors.New("only root may make device files"))
 		}
 	default:
 		err = unix.EINVAL
