@@ -112,7 +112,7 @@ func (t *Tx) policyAt(v honeyant.VolumeID, ino honeyant.Ino) honeyant.Policy {
 			return p
 		}
 		var i Inode
-		if !t.load(inoKey(tabInode, v, ino), i.fields) || i.PolicyAt == ino {
+		if !t.peek(inoKey(tabInode, v, ino), i.fields) || i.PolicyAt == ino {
 			break
 		}
 		ino = i.PolicyAt
@@ -124,6 +124,9 @@ func (t *Tx) policyAt(v honeyant.VolumeID, ino honeyant.Ino) honeyant.Policy {
 
 // storeOf is a store that is not removed.
 func (t *Tx) storeOf(id honeyant.StoreID) (honeyant.Store, bool) {
+	if t.Shadow {
+		return honeyant.Store{ID: id}, true
+	}
 	for _, s := range t.stores {
 		if s.ID == id {
 			return s, s.State != honeyant.StoreRemoved
@@ -154,7 +157,8 @@ func sound(r ReplicaInfo) bool { return !r.Bad && !r.Dropping }
 
 // addChunk records a chunk that stores hold, with count 0; refChunk then counts its extents. policyAt is the
 // PolicyAt of the inode. A chunk known with the same sum stays as it is; with another sum it is Corrupt.
-// Conflict: fewer nodes hold it than the policy's MinCopies. Fewer than its Copies mark it short (rule 32).
+// Conflict: fewer nodes hold it than the policy's MinCopies. Fewer than its Copies mark it short (rule 32). From a
+// journal, which nobody can take back, it is Stale only if nobody holds it.
 func (t *Tx) addChunk(v honeyant.VolumeID, ref honeyant.ChunkRef, policyAt honeyant.Ino) error {
 	const op = "meta.addChunk"
 	k := chunkKey(tabChunk, v, ref.ID)
@@ -183,9 +187,16 @@ func (t *Tx) addChunk(v honeyant.VolumeID, ref honeyant.ChunkRef, policyAt honey
 			rec.Replicas = append(rec.Replicas, ReplicaInfo{Replica: r})
 		}
 	}
+	if t.Shadow {
+		t.store(k, rec.fields)
+		return t.err
+	}
 	copies, minCopies := t.policyAt(v, policyAt).Effective(t.nodeCount())
 	have := t.spread(rec.Replicas, sound)
-	if have < minCopies {
+	switch {
+	case t.Journal && have == 0:
+		return honeyant.E(op, honeyant.Stale, ref.ID.String(), fmt.Errorf("on no node any more"))
+	case !t.Journal && have < minCopies:
 		return honeyant.E(op, honeyant.Conflict, ref.ID.String(), fmt.Errorf("on %d nodes, needs %d", have, minCopies))
 	}
 	t.store(k, rec.fields)

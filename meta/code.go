@@ -25,6 +25,8 @@ const (
 	CodeSetPolicy
 	CodeReap  // leader: delete orphans that nobody has open, free queued data, in slices
 	CodeRetag // leader: move a policy down a tree, in slices
+	CodeReserveInodes
+	CodeFlush // changes that a session has made under exclusive leases
 )
 
 // Changes of the cluster.
@@ -76,6 +78,7 @@ const (
 	CodeCounts // inodes, bytes, chunks, under-replicated of a volume
 	CodePath   // names of an inode up to the root
 	CodeListIntents
+	CodeTake // an exclusive lease, with the records that it covers
 )
 
 // String is the operation's name.

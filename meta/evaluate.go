@@ -16,10 +16,14 @@ func evaluate(tx *Tx, op Op) (Reply, *kv.Batch, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	most := MaxTouched
+	if op.Code() == CodeFlush {
+		most = maxFlushTouched
+	}
 	switch n := changes.Len(); {
 	case n > 0 && ReadOnly(op):
 		return nil, nil, honeyant.E("meta.evaluate", honeyant.Internal, op.Code().String(), fmt.Errorf("a read changed %d keys", n))
-	case n > MaxTouched || changes.Size() > MaxOpSize:
+	case n > most || changes.Size() > MaxOpSize:
 		return nil, nil, honeyant.E("meta.evaluate", honeyant.TooLarge, op.Code().String(), fmt.Errorf("%d keys, %d bytes", n, changes.Size()))
 	}
 	return reply, changes, nil

@@ -31,6 +31,10 @@ func fill(v reflect.Value, depth int) {
 		for i := range v.Len() {
 			fill(v.Index(i), depth)
 		}
+	case reflect.Interface: // a journal record's
+		op := reflect.ValueOf(new(SetXattr))
+		fill(op, depth)
+		v.Set(op)
 	case reflect.String:
 		v.SetString("name")
 	case reflect.Bool:
@@ -62,7 +66,7 @@ func TestOpsAndRepliesRoundTrip(t *testing.T) {
 // Rule 23: what a session's changes answer fits a slot, whatever is in it.
 func TestRepliesFitSlots(t *testing.T) {
 	for _, e := range nameOps() {
-		if e.code >= firstRead || e.code == CodeReap || e.code == CodeRetag {
+		if e.code >= firstRead || e.code == CodeReap || e.code == CodeRetag || e.code == CodeFlush {
 			continue
 		}
 		reply := e.reply()
@@ -86,6 +90,17 @@ func TestRepliesFitSlots(t *testing.T) {
 		if n := len(wire.Marshal(reply.Fields)); n > MaxStoredReply {
 			t.Errorf("%v answers %d bytes", e.code, n)
 		}
+	}
+}
+
+// What a Flush answers is bounded by itself.
+func TestRefusalsFitSlots(t *testing.T) {
+	r := FlushReply{Rest: true}
+	for range maxRefused {
+		r.Refused = append(r.Refused, Refusal{Index: MaxJournalRecords, Kind: 255})
+	}
+	if n := len(wire.Marshal(r.Fields)); n > MaxStoredReply {
+		t.Errorf("%d bytes", n)
 	}
 }
 

@@ -139,10 +139,17 @@ func (t *Tx) killPriv(v honeyant.VolumeID, i *Inode) {
 	}
 }
 
-// opened registers an open of the asking session.
+// opened registers an open of the asking session, when the operation is accepted.
 func (t *Tx) opened(v honeyant.VolumeID, ino honeyant.Ino) {
-	if t.Opens != nil && t.err == nil {
-		t.Opens.Add(t.Session, v, ino)
+	t.opens = append(t.opens, OpenFile{v, ino})
+}
+
+// accept registers what the operation has opened.
+func (t *Tx) accept() {
+	for _, f := range t.opens {
+		if t.Opens != nil {
+			t.Opens.Add(t.Session, f.Volume, f.Ino)
+		}
 	}
 }
 

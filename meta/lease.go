@@ -22,6 +22,8 @@ type Recall struct {
 	Term  uint64 // of the leases concerned; 0: the session has none, and has to renew first
 	Seq   uint64
 	Files []OpenFile
+	// Exclusive are leases to be given back by Return. That they were heard of is all that is acknowledged.
+	Exclusive []OpenFile
 }
 
 // leaseTable is the leader's memory of one epoch: which session may remember which inodes (shared leases), and
@@ -510,6 +512,21 @@ type Want struct {
 	// Settled is called once, from any goroutine, if Do ended with an outcome that is open (Held.Open), when it is
 	// not open any more; it is not if the session ends before.
 	Settled func()
+	// Took is called with the answer of a Take that granted something, before Do returns and before any recall of
+	// what it grants. It must not wait for calls of the session.
+	Took func(*TakeReply)
+}
+
+// ExclusiveHandler is who keeps what a session holds exclusively. None of its functions may wait for calls of the session.
+type ExclusiveHandler struct {
+	// Recall names inodes to give back: nothing new may be done on them locally, what was done is to be flushed, and
+	// then they are to be returned, also those that are not held (any more). It returns at once. An inode may be
+	// named more than once.
+	Recall func([]OpenFile)
+	// Held lists everything that is held, to be claimed again.
+	Held func() []ReclaimedFile
+	// Lost names inodes that are not held any more, although they were not given back.
+	Lost func([]OpenFile)
 }
 
 // Held says what a session may remember of an answer: in the era Era (0: nothing), all but what concerns Except.

@@ -120,7 +120,10 @@ func (o *Make) existing(op string, tx *Tx) (Reply, error) {
 
 // inode is the new inode, before ACLs.
 func (o *Make) inode(tx *Tx, dir *Inode) *Inode {
-	ino := honeyant.Ino(tx.next(counterInode))
+	ino := tx.NewIno
+	if ino == 0 {
+		ino = honeyant.Ino(tx.next(counterInode))
+	}
 	i := &Inode{
 		Attr: honeyant.Attr{
 			Ino: ino, Mode: o.Mode & (honeyant.ModeType | 0o7777), Nlink: 1, UID: o.UID, GID: o.GID,

@@ -35,5 +35,8 @@ func nameOps() []entry {
 		of(func() *Seek { return new(Seek) }),
 		of(func() *Path { return new(Path) }),
 		of(func() *Counts { return new(Counts) }),
+		of(func() *Take { return new(Take) }),
+		of(func() *ReserveInodes { return new(ReserveInodes) }),
+		of(func() *Flush { return new(Flush) }),
 	}
 }

@@ -43,7 +43,9 @@ func (t *tenure) read(ctx context.Context, call *Call) (Reply, error) {
 func (t *tenure) evaluateApplied(call *Call) (reply Reply, g *gate, err error) {
 	e := t.l.state.consistent(func(r kv.Reader) {
 		tx := newTx(r, t.env(call, nil))
-		reply, _, err = evaluate(tx, call.Op)
+		if reply, _, err = evaluate(tx, call.Op); err == nil {
+			tx.accept()
+		}
 		g, call.granted = t.leases.read(call, t.l.state.appliedIn(t.epoch), tx.read.files)
 	})
 	if e != nil {

@@ -101,6 +101,9 @@ func (t *tenure) evaluateCall(call *Call, s *session) (Reply, *kv.Batch, []OpenF
 			defer t.reaping.Unlock()
 		}
 		reply, changes, err := evaluate(tx, call.Op)
+		if err == nil {
+			tx.accept()
+		}
 		lock, ok := reply.(*LockReply)
 		if err != nil || !ok || lock.Granted || !t.endSuspect(lock.Conflict.Session) {
 			if err == nil && call.Op.Code() == CodeReap {
@@ -145,6 +148,9 @@ func (t *tenure) endSuspect(id honeyant.SessionID) bool {
 func (t *tenure) keep(s *session, call *Call, rec *slotRecord, changes *kv.Batch) {
 	if commit, ok := call.Op.(*Commit); ok && !rec.Failed {
 		s.lowWater = max(s.lowWater, commit.LowWater)
+	}
+	if flush, ok := call.Op.(*Flush); ok && !rec.Failed {
+		s.lowWater = max(s.lowWater, flush.LowWater)
 	}
 	rec.LowWater = s.lowWater
 	tx := Tx{}

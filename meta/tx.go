@@ -22,6 +22,24 @@ type Env struct {
 	StoreUp func(honeyant.StoreID) bool
 	// Opens counts the registrations of an inode; nil: none are open.
 	Opens OpenTable
+
+	// NewIno is the number that Make gives to what it makes; 0: the next one.
+	NewIno honeyant.Ino
+	// Shadow: the state is what a session holds, and knows nothing of policies and stores.
+	Shadow bool
+	// Journal: a session has answered the operation under exclusive leases, so that new chunks with fewer copies
+	// than the policy asks for are not refused, but healed.
+	Journal bool
+	// Leases is what the leader knows of exclusive leases; nil: there are none.
+	Leases LeaseView
+}
+
+// LeaseView tells of exclusive leases from the view of the asking session.
+type LeaseView interface {
+	// Holds tells whether the session has the exclusive lease on the inode.
+	Holds(f OpenFile) bool
+	// MayTake tells whether it could get one. It holds on a child of what it asks for only if nobody has it open.
+	MayTake(f OpenFile, dir, child bool) bool
 }
 
 // OpenTable is the leader's memory of which sessions have which inodes open (rule 22).
@@ -46,6 +64,10 @@ type Tx struct {
 	used   []*usageChange   // usage read or changed, written by finish
 	added  []volumeChunk    // chunks recorded by this operation
 	stores []honeyant.Store // stores looked at
+
+	opens []OpenFile // to be registered as open when the operation is accepted
+	born  []OpenFile // Flush: inodes made, which the session holds from then on
+	needs []OpenFile // Flush: inodes whose exclusive leases the accepted records rest on
 }
 
 // manyChanges is where a linear search of the own changes loses against a map.
@@ -120,6 +142,14 @@ func (t *Tx) get(key []byte) ([]byte, bool) {
 	v, ok, err := t.base.Get(key)
 	t.fail(err)
 	return v, ok && t.err == nil
+}
+
+// peek is load for what the answer does not show: nobody looked at the inode on its account.
+func (t *Tx) peek(key []byte, fields func(*wire.Codec)) bool {
+	quiet := Tx{base: t.reader()}
+	ok := quiet.load(key, fields)
+	t.fail(quiet.err)
+	return ok
 }
 
 // load decodes key's value into rec; false if there is none.

@@ -19,11 +19,14 @@ type leases struct {
 	mu     sync.Mutex // guards all below
 	forget func([]meta.OpenFile)
 	era    uint64
-	epoch  uint64        // what an answer must come from to count
-	term   uint64        // 0: no leases
-	sent   moment        // of the newest answered renewal
-	ttl    time.Duration // from then on
-	news   chan struct{} // closed when any of this changes
+	epoch  uint64 // what an answer must come from to count
+	// declared is the epoch that the leader hears the session knows of: its leases are out of use, and what it holds
+	// exclusively is claimed. Without a handler of exclusive leases it is epoch.
+	declared uint64
+	term     uint64        // 0: no leases
+	sent     moment        // of the newest answered renewal
+	ttl      time.Duration // from then on
+	news     chan struct{} // closed when any of this changes
 }
 
 // moment is a moment by two clocks: the one that programs under fake time have, and one that goes on while the
@@ -56,15 +59,16 @@ func (l *leases) end() {
 	l.changed()
 }
 
-// wanted tells whether leases are asked for, and the epoch whose leases alone are remembered.
+// wanted tells whether leases are asked for, and the epoch whose leases alone are in use.
 func (l *leases) wanted() (epoch uint64, want bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.epoch, l.forget != nil
+	return l.declared, l.forget != nil
 }
 
-// renewed takes in an answered renewal; again says that another one should follow at once.
-func (l *leases) renewed(r *meta.Renewal, sent, now moment) (again bool) {
+// renewed takes in an answered renewal; again says that another one should follow at once. claims says that a new epoch
+// is declared only after what is held exclusively was claimed.
+func (l *leases) renewed(r *meta.Renewal, sent, now moment, claims bool) (again bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if r.Epoch < l.epoch {
@@ -73,8 +77,11 @@ func (l *leases) renewed(r *meta.Renewal, sent, now moment) (again bool) {
 	if r.Epoch > l.epoch {
 		l.era++
 		l.epoch, l.term = r.Epoch, 0
+		if !claims {
+			l.declared = r.Epoch
+		}
 		l.changed()
-		return l.forget != nil
+		return l.forget != nil && !claims
 	}
 	if r.LeaseTerm != l.term || !l.inForce(now) {
 		l.era++ // something was, or may have been, forgotten there
@@ -168,6 +175,9 @@ func (s *Session) pollRecalls() {
 				if len(r.Files) > 0 && forget != nil {
 					forget(r.Files)
 				}
+				if len(r.Exclusive) > 0 {
+					s.recalledNow(r.Exclusive)
+				}
 				ack = r.Seq
 				continue
 			}
@@ -221,6 +231,9 @@ func (s *Session) giveLeasesBack() {
 	wanted := s.leases.forget != nil
 	s.leases.forget = nil
 	s.leases.mu.Unlock()
+	s.exclusives.mu.Lock()
+	s.exclusives.handler = nil
+	s.exclusives.mu.Unlock()
 	s.leases.end()
 	if wanted {
 		s.renew(firstPause * 50)

@@ -18,6 +18,8 @@ const (
 	methodReassert
 	methodRelease
 	methodRecalls
+	methodReturn
+	methodReclaim
 )
 
 // maxCover bounds the inodes that a session says it has set aside for a change.
@@ -131,6 +133,40 @@ func recallFields(c *wire.Codec, r *meta.Recall) {
 	wire.Uint(c, &r.Term)
 	wire.Uint(c, &r.Seq)
 	wire.Slice(c, &r.Files, maxOpens, openFile)
+	wire.Slice(c, &r.Exclusive, maxOpens, openFile)
+}
+
+// returnRequest gives exclusive leases back.
+type returnRequest struct {
+	session honeyant.SessionID
+	stamp   uint64
+	files   []meta.OpenFile
+}
+
+func (r *returnRequest) fields(c *wire.Codec) {
+	wire.Uint(c, &r.session)
+	wire.Uint(c, &r.stamp)
+	wire.Slice(c, &r.files, maxOpens, openFile)
+}
+
+// reclaimRequest is a part of what a session holds exclusively.
+type reclaimRequest struct {
+	session honeyant.SessionID
+	epoch   uint64
+	stamp   uint64
+	files   []meta.ReclaimedFile
+	last    bool
+}
+
+func (r *reclaimRequest) fields(c *wire.Codec) {
+	wire.Uint(c, &r.session)
+	wire.Uint(c, &r.epoch)
+	wire.Uint(c, &r.stamp)
+	wire.Slice(c, &r.files, maxOpens, func(c *wire.Codec, f *meta.ReclaimedFile) {
+		openFile(c, &f.OpenFile)
+		wire.Uint(c, &f.Version)
+	})
+	c.Bool(&r.last)
 }
 
 func grantFields(c *wire.Codec, g *meta.Grant) {

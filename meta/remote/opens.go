@@ -45,6 +45,14 @@ func (o *openFiles) begin(f *meta.OpenFile) (stamp uint64, end func()) {
 	}
 }
 
+// next gives a stamp.
+func (o *openFiles) next() uint64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.stamp++
+	return o.stamp
+}
+
 func (o *openFiles) entry(f meta.OpenFile) *fileOpens {
 	e := o.files[f]
 	if e == nil {

@@ -86,6 +86,22 @@ func (s *server) serve(ctx context.Context, peer honeyant.NodeID, grant *meta.Gr
 			return nil, err
 		}
 		return nil, l.ReleaseOpens(r.session, r.files)
+	case methodReturn:
+		var r returnRequest
+		if err := wire.Unmarshal(req, r.fields); err != nil {
+			return nil, err
+		}
+		return nil, l.Return(ctx, r.session, r.stamp, r.files)
+	case methodReclaim:
+		var r reclaimRequest
+		if err := wire.Unmarshal(req, r.fields); err != nil {
+			return nil, err
+		}
+		lost, err := l.Reclaim(ctx, r.session, meta.Claim{Epoch: r.epoch, Stamp: r.stamp, Files: r.files, Last: r.last})
+		if err != nil {
+			return nil, err
+		}
+		return wire.Marshal(func(c *wire.Codec) { wire.Slice(c, &lost, maxOpens, openFile) }), nil
 	}
 	return nil, honeyant.E("remote.Serve", honeyant.Unsupported, fmt.Sprintf("method %d", m), nil)
 }

@@ -35,6 +35,8 @@ type Session struct {
 	wake   chan struct{} // holds 1: renew now
 	leases leases
 
+	exclusives exclusives
+
 	mu     sync.Mutex // guards below
 	closed bool
 	work   sync.WaitGroup // goroutines
@@ -60,7 +62,7 @@ func Open(ctx context.Context, o Options) (*Session, error) {
 		born: sent, wake: make(chan struct{}, 1),
 	}
 	s.epoch.Store(r.Epoch)
-	s.leases.epoch, s.leases.era = r.Epoch, 1
+	s.leases.epoch, s.leases.declared, s.leases.era = r.Epoch, r.Epoch, 1
 	s.asserted.Store(r.Epoch)
 	s.ttl.Store(int64(4 * time.Second))
 	s.ctx, s.end = context.WithCancelCause(context.Background())
@@ -114,6 +116,8 @@ func (s *Session) carryOut(ctx context.Context, op meta.Op, t *terms) (meta.Repl
 		if reply, t.grant, err = s.c.doLeased(ctx, &meta.Call{Session: s.id, Stamp: stamp, Lease: t.lease, Op: op}); err == nil {
 			s.opens.opened(f)
 		}
+	case *meta.Take:
+		reply, err = s.take(ctx, o, t)
 	default:
 		if meta.ReadOnly(op) {
 			reply, t.grant, err = s.c.doLeased(ctx, &meta.Call{Session: s.id, Lease: t.lease, Op: op})
@@ -155,6 +159,7 @@ func (s *Session) fence() {
 	s.o.Log.Error("metadata session is dead", "session", s.id)
 	s.end(honeyant.E("remote.Session", honeyant.Fenced, "", nil))
 	s.leases.end()
+	go s.loseAll() // not waited for: the caller may hold what it needs
 	if s.o.OnFenced != nil {
 		go s.o.OnFenced() // not waited for by Close, which it may call
 	}
@@ -230,7 +235,7 @@ func (s *Session) resolve(call *meta.Call, settled func(), cause error) {
 
 // keepAlive renews the session, says what is open to new leaders, and what is no longer open.
 func (s *Session) keepAlive() {
-	asserting, releasing := make(chan struct{}, 1), make(chan struct{}, 1) // one at a time
+	asserting, releasing, claiming := make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1) // one at a time
 	for {
 		ttl := time.Duration(s.ttl.Load())
 		again := s.renew(ttl)
@@ -241,6 +246,16 @@ func (s *Session) keepAlive() {
 				<-releasing
 			})
 		default:
+		}
+		if s.unclaimed() {
+			select {
+			case claiming <- struct{}{}:
+				s.work.Go(func() {
+					s.claim()
+					<-claiming
+				})
+			default:
+			}
 		}
 		if s.asserted.Load() != s.epoch.Load() {
 			select {
@@ -305,7 +320,7 @@ func (s *Session) renew(ttl time.Duration) (again bool) {
 	s.ttl.Store(int64(max(r.TTL, 100*time.Millisecond)))
 	s.leaseTTL.Store(int64(r.LeaseTTL))
 	s.epoch.Store(r.Epoch) // only a leader that the quorum confirmed answers, so it never goes back
-	return s.leases.renewed(&r, at, s.o.moment())
+	return s.leases.renewed(&r, at, s.o.moment(), s.claims())
 }
 
 // sayReleased tells the leader what is no longer open.

@@ -1,0 +1,223 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/meta"
+	"github.com/honeyant/honeyant/rpc/wire"
+)
+
+// ExclusiveHandler is who keeps what a session holds exclusively.
+type ExclusiveHandler = meta.ExclusiveHandler
+
+// exclusives is what the session knows of its exclusive leases. They outlive an era of the shared ones: in each new
+// one everything held is claimed again. Safe for concurrent use.
+type exclusives struct {
+	mu      sync.Mutex // guards all below; may be taken under leases.mu
+	handler *meta.ExclusiveHandler
+	claimed uint64 // era in which everything was claimed
+	lost    uint64 // how often something was lost
+
+	// Recalls that arrive before the answer of the Take which they recall: what they name is taken out of it.
+	taking   int
+	recalled map[meta.OpenFile]struct{}
+}
+
+// WatchExclusive makes exclusive leases possible. To be called once, before Watch.
+func (s *Session) WatchExclusive(h meta.ExclusiveHandler) {
+	s.exclusives.mu.Lock()
+	defer s.exclusives.mu.Unlock()
+	s.exclusives.handler = &h
+}
+
+// ExclusiveEra tells whether exclusive leases may be used at this moment: the session's leases are in force, and
+// everything held was claimed in this era. n changes only when some were lost.
+func (s *Session) ExclusiveEra() (n uint64, ok bool) {
+	era, ok := s.Era()
+	s.exclusives.mu.Lock()
+	defer s.exclusives.mu.Unlock()
+	return s.exclusives.lost, ok && s.exclusives.handler != nil && s.exclusives.claimed == era
+}
+
+// Return gives exclusive leases back. What was done under them must have been flushed: the answers be there.
+func (s *Session) Return(ctx context.Context, files []meta.OpenFile) error {
+	if err := s.dead(); err != nil {
+		return err
+	}
+	ctx, cancel := s.c.withDeadline(ctx)
+	defer cancel()
+	stamp := s.opens.next()
+	for len(files) > 0 {
+		r := returnRequest{session: s.id, stamp: stamp, files: files[:min(len(files), maxOpens)]}
+		files = files[len(r.files):]
+		err := s.c.ask(ctx, &question{
+			method: methodReturn,
+			direct: func(ctx context.Context, l *meta.Leader) error { return l.Return(ctx, r.session, r.stamp, r.files) },
+			encode: func() []byte { return wire.Marshal(r.fields) },
+		})
+		if s.judge(err) != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recalledNow passes a recall on.
+func (s *Session) recalledNow(files []meta.OpenFile) {
+	x := &s.exclusives
+	x.mu.Lock()
+	h := x.handler
+	if x.taking > 0 {
+		for _, f := range files {
+			x.recalled[f] = struct{}{}
+		}
+	}
+	x.mu.Unlock()
+	if h != nil {
+		h.Recall(files)
+	}
+}
+
+// take carries out a Take.
+func (s *Session) take(ctx context.Context, op *meta.Take, t *terms) (reply meta.Reply, err error) {
+	x := &s.exclusives
+	x.mu.Lock()
+	if x.taking++; x.taking == 1 {
+		x.recalled = map[meta.OpenFile]struct{}{}
+	}
+	able := x.handler != nil
+	x.mu.Unlock()
+	era, ok := s.ExclusiveEra()
+	reply, t.grant, err = s.c.doLeased(ctx, &meta.Call{
+		Session: s.id, Stamp: s.opens.next(), Lease: t.lease && able && ok, Op: op})
+	now, still := s.ExclusiveEra()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if r, ok := reply.(*meta.TakeReply); ok && r.Granted && err == nil {
+		if s.leases.holds(&t.grant) && still && now == era {
+			r.Deny(x.among(op.Volume, r.Held))
+		} else {
+			*r = meta.TakeReply{}
+		}
+		if r.Granted && t.want.Took != nil {
+			t.want.Took(r)
+		}
+	}
+	x.taking--
+	return reply, err
+}
+
+// among lists those of the inodes that were recalled meanwhile.
+func (x *exclusives) among(v honeyant.VolumeID, held []honeyant.Ino) (gone []honeyant.Ino) {
+	for _, ino := range held {
+		if _, is := x.recalled[meta.OpenFile{Volume: v, Ino: ino}]; is {
+			gone = append(gone, ino)
+		}
+	}
+	return gone
+}
+
+// holds tells whether what was granted is of the present era.
+func (l *leases) holds(g *meta.Grant) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return g.Term != 0 && l.epoch == g.Epoch && l.term == g.Term
+}
+
+// claims tells whether there is somebody who holds leases exclusively.
+func (s *Session) claims() bool {
+	s.exclusives.mu.Lock()
+	defer s.exclusives.mu.Unlock()
+	return s.exclusives.handler != nil
+}
+
+// unclaimed tells whether the era is one in which what is held has to be claimed again.
+func (s *Session) unclaimed() bool {
+	s.leases.mu.Lock()
+	era := s.leases.era
+	s.leases.mu.Unlock()
+	s.exclusives.mu.Lock()
+	defer s.exclusives.mu.Unlock()
+	return s.exclusives.handler != nil && s.exclusives.claimed != era
+}
+
+// claim says what is held to the leader of this era. What fails is tried again at the next renewal.
+func (s *Session) claim() {
+	s.leases.mu.Lock()
+	era, epoch := s.leases.era, s.leases.epoch
+	s.leases.mu.Unlock()
+	s.exclusives.mu.Lock()
+	h := s.exclusives.handler
+	s.exclusives.mu.Unlock()
+	files := h.Held()
+	var lost []meta.OpenFile
+	for first := true; first || len(files) > 0; first = false {
+		r := reclaimRequest{session: s.id, epoch: epoch, stamp: s.opens.next(), files: files[:min(len(files), maxOpens)]}
+		files = files[len(r.files):]
+		r.last = len(files) == 0
+		gone, err := s.reclaim(&r)
+		if err != nil {
+			s.kick()
+			return // Stale: the next renewal tells the newer epoch
+		}
+		lost = append(lost, gone...)
+	}
+	s.exclusives.mu.Lock()
+	if len(lost) > 0 {
+		s.exclusives.lost++
+	}
+	s.exclusives.mu.Unlock()
+	if len(lost) > 0 {
+		s.o.Log.Warn("exclusive leases were lost", "session", s.id, "inodes", len(lost))
+		h.Lost(lost)
+	}
+	s.leases.mu.Lock()
+	defer s.leases.mu.Unlock()
+	if s.leases.era == era {
+		s.exclusives.mu.Lock()
+		s.exclusives.claimed = era
+		s.exclusives.mu.Unlock()
+		s.leases.declared = epoch
+	}
+	s.kick()
+}
+
+func (s *Session) reclaim(r *reclaimRequest) (lost []meta.OpenFile, err error) {
+	ttl := max(time.Duration(s.ttl.Load()), time.Second)
+	ctx, cancel := context.WithTimeoutCause(s.ctx, ttl, errors.New("reclaim: no answer within a TTL"))
+	defer cancel()
+	err = s.c.ask(ctx, &question{
+		method: methodReclaim,
+		direct: func(ctx context.Context, l *meta.Leader) (err error) {
+			lost, err = l.Reclaim(ctx, r.session, meta.Claim{Epoch: r.epoch, Stamp: r.stamp, Files: r.files, Last: r.last})
+			return err
+		},
+		encode: func() []byte { return wire.Marshal(r.fields) },
+		decode: func(body []byte) error {
+			return wire.Unmarshal(body, func(c *wire.Codec) { wire.Slice(c, &lost, maxOpens, openFile) })
+		},
+	})
+	return lost, s.judge(err)
+}
+
+// loseAll tells that a dead session holds nothing any more.
+func (s *Session) loseAll() {
+	s.exclusives.mu.Lock()
+	h := s.exclusives.handler
+	s.exclusives.lost++
+	s.exclusives.mu.Unlock()
+	if h == nil {
+		return
+	}
+	var lost []meta.OpenFile
+	for _, f := range h.Held() {
+		lost = append(lost, f.OpenFile)
+	}
+	if len(lost) > 0 {
+		h.Lost(lost)
+	}
+}
