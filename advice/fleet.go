@@ -10,7 +10,10 @@ import (
 	"github.com/honeyant/honeyant"
 )
 
-const maxFleet = 200
+const (
+	maxFleet    = 200
+	largestDisk = 16000 // GB: what providers rent as one block device at most
+)
 
 // ParseFleet reads "3×lightsail/nano, large": machines of plans of the table, named w1, w2 and
 // so on after those in use. × may be written x or *. Errors: Invalid.
@@ -201,7 +204,7 @@ func (q Search) compositions(offers []Offer) []titled {
 					switch {
 					case pot.Kind == KindVM:
 						m = FromOffer(fmt.Sprintf("pot%d", i+1), pot)
-					case pot.Kind == KindBlock && pot.ByTheGB():
+					case pot.Kind == KindBlock && pot.ByTheGB() && q.Wish.GB <= largestDisk:
 						m = withDisk(FromOffer(fmt.Sprintf("pot%d", i+1), worker), pot, q.Wish.GB)
 						title = []string{"", "one honeypot with a rented disk", "two honeypots with rented disks"}[n]
 					default:

@@ -44,7 +44,7 @@ func (c *Colony) risk(h Hazards) (Risk, []string) {
 	if c.Way == WayBucket {
 		r := Risk{Tolerates: 1, DataYear: h.BucketYear, NamesYear: names}
 		r.EitherYear = 1 - (1-r.DataYear)*(1-r.NamesYear)
-		say("the data's safety is the provider's promise: %s a year", probability(h.BucketYear))
+		say("the data's safety is the provider's promise: %s a year", Probability(h.BucketYear))
 		return r, steps
 	}
 	stores, t := c.stores(), c.tolerance()
@@ -64,7 +64,7 @@ func (c *Colony) risk(h Hazards) (Risk, []string) {
 	rate := -math.Log1p(-h.LossPerYear) / hoursOfYear
 	hit := c.hitShare(len(stores), t+1)
 	r.DataYear = lossWithin(chain{n: len(stores), tolerates: t, die: rate, heal: 1 / r.HealHours, hit: hit}, hoursOfYear)
-	say("%d stores, each lost with %.2g %% a year, %d at once survivable: %s of losing something within a year", len(stores), 100*h.LossPerYear, t, probability(r.DataYear))
+	say("%d stores, each lost with %.2g %% a year, %d at once survivable: %s of losing something within a year", len(stores), 100*h.LossPerYear, t, Probability(r.DataYear))
 	r.EitherYear = 1 - (1-r.DataYear)*(1-r.NamesYear)
 	return r, steps
 }
@@ -79,7 +79,7 @@ func (c *Colony) namesRisk(h Hazards, say func(string, ...any)) float64 {
 		heal = h.HandHours
 	}
 	p := lossWithin(chain{n: copies, tolerates: min(copies-1, 1), die: rate, heal: 1 / heal, hit: 1}, hoursOfYear)
-	say("metadata on %d machines, a lost one replaced within %.1f h: %s a year", copies, heal, probability(p))
+	say("metadata on %d machines, a lost one replaced within %.1f h: %s a year", copies, heal, Probability(p))
 	return p
 }
 
@@ -143,8 +143,8 @@ func lossWithin(c chain, hours float64) float64 {
 	return -math.Expm1(-hours / mean)
 }
 
-// probability says a small chance as people can read it.
-func probability(p float64) string {
+// Probability says a small chance as people can read it.
+func Probability(p float64) string {
 	switch {
 	case p <= 0:
 		return "never"

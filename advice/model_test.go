@@ -172,7 +172,7 @@ func TestRiskOrders(t *testing.T) {
 
 func TestProbabilityInWords(t *testing.T) {
 	for p, want := range map[float64]string{0: "never", 0.02: "2 %", 0.0012: "0.12 %", 0.000123: "1 in 8,000", 1e-6: "1 in 1,000,000", 1e-14: "less than 1 in 10^12"} {
-		if got := probability(p); got != want {
+		if got := Probability(p); got != want {
 			t.Errorf("%g: %q, want %q", p, got, want)
 		}
 	}

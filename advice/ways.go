@@ -121,7 +121,7 @@ func Recommend(outcomes []*Outcome, needGB float64) Recommendation {
 		case o.UsableGB <= 0 && !o.Unlimited:
 			r.Against = append(r.Against, fmt.Sprintf("%s: holds nothing", o.Title))
 		case o.Risk.Tolerates < 1:
-			r.Against = append(r.Against, fmt.Sprintf("%s: one death loses data (%s a year)", o.Title, probability(o.Risk.EitherYear)))
+			r.Against = append(r.Against, fmt.Sprintf("%s: one death loses data (%s a year)", o.Title, Probability(o.Risk.EitherYear)))
 		case o.NotBuilt != "":
 			r.Against = append(r.Against, fmt.Sprintf("%s: not built yet", o.Title))
 		default:
@@ -170,7 +170,7 @@ func Recommend(outcomes []*Outcome, needGB float64) Recommendation {
 		case o.WriteAll.MBps < 0.95*fastest.WriteAll.MBps:
 			line += fmt.Sprintf("writes %.0f MB/s in sum", o.WriteAll.MBps)
 		default:
-			line += fmt.Sprintf("as good; loses data in a year with %s", probability(o.Risk.EitherYear))
+			line += fmt.Sprintf("as good; loses data in a year with %s", Probability(o.Risk.EitherYear))
 		}
 		r.Against = append(r.Against, line)
 	}
@@ -178,7 +178,7 @@ func Recommend(outcomes []*Outcome, needGB float64) Recommendation {
 }
 
 func why(best *Outcome, fit []*Outcome, priced bool, needGB float64) string {
-	text := fmt.Sprintf("It survives the loss of %d of its stores (chance of losing something within a year: %s)", best.Risk.Tolerates, probability(best.Risk.EitherYear))
+	text := fmt.Sprintf("It survives the loss of %d of its stores (chance of losing something within a year: %s)", best.Risk.Tolerates, Probability(best.Risk.EitherYear))
 	if needGB > 0 {
 		text += fmt.Sprintf(", holds %.0f GB where %.0f are wanted", best.UsableGB, needGB)
 	}

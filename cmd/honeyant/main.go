@@ -106,7 +106,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		newDemo(o), newInit(o), newJoin(o), newServe(o), newMount(o), newUmount(o), newStatus(o),
 		newNode(o), newStore(o), newVolume(o), newToken(o), newPolicy(o), newWhy(o), newWorker(o),
-		newBench(o), newFsck(o), newScrub(o), newCp(o), newDoctor(o), newGateway(o), newVersion(o),
+		newBench(o), newPrice(o), newPlan(o), newFsck(o), newScrub(o), newCp(o), newDoctor(o), newGateway(o), newVersion(o),
 	)
 	asUsage(root)
 	return root
