@@ -84,55 +84,99 @@ func (o *Overlay) ScanReverse(lower, upper []byte, fn func(key, value []byte) bo
 // scan merges the two orders. The tree is cloned (copy on write, constant time) before the
 // base is read: a batch that reaches the base meanwhile is then seen in both, never in neither.
 func (o *Overlay) scan(lower, upper []byte, fn func(key, value []byte) bool, reverse bool) error {
-	top := o.inRange(lower, upper, reverse)
+	o.mu.Lock()
+	top := cursor{tree: o.tree.Clone(), lower: lower, upper: upper, reverse: reverse}
+	o.mu.Unlock()
 	baseScan, before := o.base.Scan, -1
 	if reverse {
 		baseScan, before = o.base.ScanReverse, 1
 	}
-	i, more := 0, true
-	emit := func(it overlaid) {
-		if more && !it.deleted {
+	more := true
+	emit := func() {
+		if it := top.next(); more && !it.deleted {
 			more = fn(it.key, it.value)
 		}
 	}
 	err := baseScan(lower, upper, func(key, value []byte) bool {
-		for more && i < len(top) && bytes.Compare(top[i].key, key) == before {
-			emit(top[i])
-			i++
+		for more && top.any() && bytes.Compare(top.first().key, key) == before {
+			emit()
 		}
 		if !more {
 			return false
 		}
-		if i < len(top) && bytes.Equal(top[i].key, key) {
-			emit(top[i])
-			i++
+		if top.any() && bytes.Equal(top.first().key, key) {
+			emit()
 			return more
 		}
 		more = fn(key, value)
 		return more
 	})
-	for ; err == nil && more && i < len(top); i++ {
-		emit(top[i])
+	for err == nil && more && top.any() {
+		emit()
 	}
 	return err
 }
 
-func (o *Overlay) inRange(lower, upper []byte, reverse bool) []overlaid {
-	o.mu.Lock()
-	tree := o.tree.Clone()
-	o.mu.Unlock()
-	var top []overlaid
-	tree.AscendGreaterOrEqual(overlaid{key: lower}, func(it overlaid) bool {
-		if upper != nil && bytes.Compare(it.key, upper) >= 0 {
+// cursor goes through a part of a tree, which nobody changes, some items at a time.
+type cursor struct {
+	tree         *btree.BTreeG[overlaid]
+	lower, upper []byte // nil upper: no limit
+	reverse      bool
+	items        []overlaid
+	at           int
+	asked        int // items of the last fetch
+	last         []byte
+	done         bool
+}
+
+func (c *cursor) first() *overlaid { return &c.items[c.at] }
+
+func (c *cursor) next() overlaid {
+	c.at++
+	return c.items[c.at-1]
+}
+
+// any tells whether there is a first item.
+func (c *cursor) any() bool {
+	if c.at < len(c.items) {
+		return true
+	}
+	if c.done {
+		return false
+	}
+	if len(c.items) > 0 {
+		c.last = c.items[len(c.items)-1].key
+	}
+	c.items, c.at = c.items[:0], 0
+	c.asked = min(max(2*c.asked, 8), 1024)
+	c.fetch()
+	c.done = len(c.items) < c.asked
+	return len(c.items) > 0
+}
+
+// fetch takes the items after last.
+func (c *cursor) fetch() {
+	take := func(it overlaid) bool {
+		switch {
+		case c.last != nil && bytes.Equal(it.key, c.last), c.reverse && c.upper != nil && bytes.Equal(it.key, c.upper):
+			return true
+		case c.reverse && bytes.Compare(it.key, c.lower) < 0, !c.reverse && c.upper != nil && bytes.Compare(it.key, c.upper) >= 0:
 			return false
 		}
-		top = append(top, it)
-		return true
-	})
-	if reverse {
-		for i, j := 0, len(top)-1; i < j; i, j = i+1, j-1 {
-			top[i], top[j] = top[j], top[i]
-		}
+		c.items = append(c.items, it)
+		return len(c.items) < c.asked
 	}
-	return top
+	from := c.last
+	switch {
+	case !c.reverse && from == nil:
+		c.tree.AscendGreaterOrEqual(overlaid{key: c.lower}, take)
+	case !c.reverse:
+		c.tree.AscendGreaterOrEqual(overlaid{key: from}, take)
+	case from == nil && c.upper == nil:
+		c.tree.Descend(take)
+	case from == nil:
+		c.tree.DescendLessOrEqual(overlaid{key: c.upper}, take)
+	default:
+		c.tree.DescendLessOrEqual(overlaid{key: from}, take)
+	}
 }
