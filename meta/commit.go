@@ -23,8 +23,10 @@ type Commit struct {
 	Extents  []honeyant.Extent   // ascending, not overlapping
 	MinSize  uint64
 	Append   bool
-	KillPriv bool   // clear setuid and setgid as write(2) does
-	LowWater uint64 // all chunk counters of this session below it are committed or given up (rule 10)
+	KillPriv bool // clear setuid and setgid as write(2) does
+	// KeepTimes leaves the modification time: it was set after the bytes were written.
+	KeepTimes bool
+	LowWater  uint64 // all chunk counters of this session below it are committed or given up (rule 10)
 }
 
 // Code implements Op.
@@ -42,6 +44,7 @@ func (o *Commit) Fields(c *wire.Codec) {
 	c.Bool(&o.Append)
 	c.Bool(&o.KillPriv)
 	wire.Uint(c, &o.LowWater)
+	c.Bool(&o.KeepTimes)
 }
 
 func (o *Commit) eval(tx *Tx) (Reply, error) {
@@ -72,7 +75,11 @@ func (o *Commit) eval(tx *Tx) (Reply, error) {
 		return nil, err
 	}
 	i.Attr.Size = max(i.Attr.Size, end)
-	tx.written(i)
+	if o.KeepTimes {
+		tx.changed(i)
+	} else {
+		tx.written(i)
+	}
 	tx.putInode(o.Volume, i)
 	return &CommitReply{Attr: i.Attr, Offset: base}, nil
 }
