@@ -1,5 +1,7 @@
 package honeyant
 
+import "slices"
+
 // PlacementKind is how stores are chosen for new chunks.
 type PlacementKind uint8
 
@@ -37,4 +39,9 @@ func (p Policy) Effective(nodes int) (copies, minCopies int) {
 		}
 	}
 	return copies, min(minCopies, copies)
+}
+
+// Equal tells whether two policies say the same.
+func (p Policy) Equal(q Policy) bool {
+	return p.Copies == q.Copies && p.MinCopies == q.MinCopies && p.Placement == q.Placement && slices.Equal(p.Pinned, q.Pinned)
 }

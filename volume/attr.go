@@ -61,7 +61,10 @@ func (v *Volume) SetAttr(ctx context.Context, op *meta.SetAttr) (honeyant.Attr, 
 		cut = in.trim(int64(with.Size))
 		in.mu.Unlock()
 	}
-	err := in.flush(ctx)
+	var err error
+	if !in.keepDirty(&with) {
+		err = in.flush(ctx)
+	}
 	sent := time.Now()
 	var r *meta.AttrReply
 	if err == nil {
@@ -81,10 +84,42 @@ func (v *Volume) SetAttr(ctx context.Context, op *meta.SetAttr) (honeyant.Attr, 
 	return in.merged(in.newest(r.Attr)), nil
 }
 
+// keepDirty tells whether what is dirty may be committed after op without undoing it, and sees to that: nobody else
+// changes the inode, and op does not depend on the bytes. in.write is held.
+func (in *inode) keepDirty(op *meta.SetAttr) bool {
+	if op.Valid&(meta.SetSize|meta.KillPriv) != 0 || !in.v.journal.holds(in.ino) {
+		return false
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	clearing := in.killPriv
+	for _, f := range in.flights {
+		if f.asking || f.uploaded {
+			return false
+		}
+		clearing = clearing || f.killPriv
+	}
+	if clearing && op.Valid&(meta.SetMode|meta.SetUID|meta.SetGID) != 0 {
+		return false
+	}
+	if op.Valid&(meta.SetMtime|meta.SetMtimeNow) == 0 {
+		return true
+	}
+	for _, f := range in.flights {
+		f.keepTimes = true
+	}
+	in.timesSet = len(in.dirty) > 0
+	return true
+}
+
 // trim drops dirty bytes at or past size, which is about to be cut, and tells how many. in.mu is held.
 func (in *inode) trim(size int64) (gone int64) {
 	in.dirty, gone = in.dirty.cut(size, in.v.pool.put)
 	in.dirtyBytes -= gone
 	in.v.stats.dirty.Add(-gone)
+	if in.lingering && len(in.dirty) == 0 {
+		in.lingering = false
+		in.release() // the caller holds it, too
+	}
 	return gone
 }

@@ -60,7 +60,7 @@ func (in *inode) commitReady() {
 func (in *inode) together() int {
 	n, extents, chunks := 0, 0, 0
 	for _, f := range in.flights {
-		if !f.uploaded || f.err != nil || n > 0 && (f.session != in.flights[0].session || f.runs[0].off < in.flights[n-1].runs.end()) {
+		if !f.uploaded || f.err != nil || n > 0 && (f.keepTimes != in.flights[0].keepTimes || f.session != in.flights[0].session || f.runs[0].off < in.flights[n-1].runs.end()) {
 			break
 		}
 		extents, chunks = extents+len(f.extents), chunks+len(f.chunks)
@@ -110,7 +110,7 @@ func commitFlights(batch []*flight) (*meta.CommitReply, []honeyant.Extent, []hon
 	ctx, cancel := context.WithTimeoutCause(v.ctx, left, errDeadline)
 	defer cancel()
 	reply, err := v.commit(ctx, first.session, &meta.Commit{
-		Volume: v.o.Volume, Ino: first.in.ino, Chunks: chunks, Extents: extents, KillPriv: killPriv,
+		Volume: v.o.Volume, Ino: first.in.ino, Chunks: chunks, Extents: extents, KillPriv: killPriv, KeepTimes: first.keepTimes,
 	})
 	if err != nil {
 		err = v.fault(ctx, "volume.Flush", fmt.Sprintf("inode %d", first.in.ino), err)

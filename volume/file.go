@@ -68,7 +68,10 @@ func (v *Volume) Create(ctx context.Context, n NewNode, f OpenFlags, exclusive b
 	in.learn(r.Attr, sent)
 	in.registered, in.parent = s, n.Parent
 	in.mu.Unlock()
-	if v.link.still(s) {
+	switch local := v.journal.madeHere(r.Attr.Ino); {
+	case local && in.openHere():
+		return r.Attr, file, nil
+	case !local && v.link.still(s):
 		return r.Attr, file, nil
 	}
 	// As in sendOpen.
@@ -115,12 +118,44 @@ func (in *inode) register(ctx context.Context) error {
 		return v.fault(ctx, "volume.Open", in.object(), err)
 	}
 	defer in.reg.give()
+	if in.openHere() {
+		return nil
+	}
 	in.mu.Lock()
 	registered := in.registered
 	in.mu.Unlock()
 	if registered != nil && registered == v.link.current() {
 		_, err := in.fetch(ctx, "volume.Open", 0, openExtents)
 		return err
+	}
+	return in.sendOpen(ctx)
+}
+
+// openHere tells whether the inode is held exclusively, for then the leader need not know that it is open. It counts
+// as open here already, so whoever gives the lease back from now on registers it.
+func (in *inode) openHere() bool {
+	r, ok := in.v.journal.open(in.ino)
+	if !ok {
+		return false
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.registered = nil
+	in.learn(r, time.Now())
+	return true
+}
+
+// registerNow tells the leader that the inode is open here, unless it knows.
+func (in *inode) registerNow(ctx context.Context) error {
+	if err := in.reg.take(ctx); err != nil {
+		return err
+	}
+	defer in.reg.give()
+	in.mu.Lock()
+	registered := in.registered
+	in.mu.Unlock()
+	if registered != nil && registered == in.v.link.current() {
+		return nil
 	}
 	return in.sendOpen(ctx)
 }
@@ -219,7 +254,10 @@ func (f *File) report() error {
 // if this File has not told yet, and gives back lockOwner's POSIX locks (0: none). Free of
 // requests if there is nothing to do.
 func (f *File) Flush(ctx context.Context, lockOwner uint64) error {
-	err := f.in.flush(ctx)
+	var err error
+	if !f.in.mayLinger() {
+		err = f.in.flush(ctx)
+	}
 	if err != nil {
 		err = f.v.fault(ctx, "volume.Flush", f.object(), err)
 	}
@@ -237,7 +275,7 @@ func (f *File) Flush(ctx context.Context, lockOwner uint64) error {
 // Fsync commits what the file has dirty: on return data and attributes are on stable storage.
 // dataOnly (fdatasync) is the same at present.
 func (f *File) Fsync(ctx context.Context, dataOnly bool) error {
-	if err := f.in.flush(ctx); err != nil {
+	if err := f.in.sync(ctx); err != nil {
 		return f.v.fault(ctx, "volume.Fsync", f.object(), err)
 	}
 	return f.report()
@@ -254,7 +292,10 @@ func (f *File) Release(ctx context.Context, flockOwner uint64) error {
 		return honeyant.E("volume.Release", honeyant.BadHandle, f.object(), nil)
 	}
 	ctx = context.WithoutCancel(ctx)
-	err := f.in.flush(ctx)
+	var err error
+	if !f.in.mayLinger() {
+		err = f.in.flush(ctx)
+	}
 	if flockOwner != 0 && f.in.locked() {
 		if e := f.v.unlock(ctx, "volume.Release", f.in, wholeFile(meta.LockFlock, flockOwner)); err == nil {
 			err = e
@@ -296,6 +337,9 @@ func (f *File) giveBack(ctx context.Context) error {
 		in.registered = nil
 	}
 	in.mu.Unlock()
+	if last {
+		v.journal.closed(in.ino)
+	}
 	if !last || s == nil || s != v.link.current() {
 		return nil
 	}

@@ -12,11 +12,12 @@ import (
 
 // flight is dirty bytes on their way. Once frozen its runs never change.
 type flight struct {
-	in       *inode
-	runs     runs
-	bytes    int64
-	killPriv bool
-	began    time.Time
+	in        *inode
+	runs      runs
+	bytes     int64
+	killPriv  bool
+	keepTimes bool // the times were set after these bytes were written
+	began     time.Time
 
 	// Written by fly and the uploads, read when uploaded is set; guarded by in.mu from then on.
 	session  *session
@@ -40,12 +41,17 @@ func (in *inode) freeze() *flight {
 		}
 		in.v.stats.dirty.Add(-f.bytes)
 		in.v.stats.flying.Add(f.bytes)
-		in.dirty, in.dirtyBytes, in.killPriv = nil, 0, false
+		f.keepTimes = in.timesSet
+		in.dirty, in.dirtyBytes, in.killPriv, in.timesSet = nil, 0, false, false
 		in.flights = append(in.flights, f)
 		in.keep()
 		if !in.v.start(f.fly) {
 			f.uploaded = true
 			in.fail(honeyant.E("volume.Flush", honeyant.Unavailable, "", errClosed))
+			in.release()
+		}
+		if in.lingering { // the flight keeps the inode now
+			in.lingering = false
 			in.release()
 		}
 	}
@@ -70,6 +76,33 @@ func (in *inode) flush(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+// sync is flush that also waits until the leader knows: bytes and attributes are on stable storage.
+func (in *inode) sync(ctx context.Context) error {
+	if err := in.flush(ctx); err != nil {
+		return err
+	}
+	return in.v.journal.flush(ctx)
+}
+
+// mayLinger tells whether closing need not commit the file's bytes: nobody else can see it before its lease was
+// recalled, which commits them. Few bytes, which go with the inode, are committed to the journal all the same. The
+// inode is then kept until its bytes are on their way.
+func (in *inode) mayLinger() bool {
+	if !in.v.journal.holds(in.ino) {
+		return false
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.dirty.end() <= honeyant.InlineLimit || in.locks > 0 {
+		return false
+	}
+	if !in.lingering {
+		in.lingering = true
+		in.keep()
+	}
+	return true
 }
 
 // fly uploads the flight's chunks, several at a time, then commits it when its turn comes.
@@ -126,6 +159,9 @@ func (f *flight) upload(ctx context.Context) error {
 		return nil
 	}
 	v := f.in.v
+	if f.bytes <= min(maxPacked, int64(v.packMax)) && v.journal.holds(f.in.ino) {
+		return v.packer.put(ctx, f)
+	}
 	loads := f.loads(v.packMax)
 	f.chunks = make([]honeyant.ChunkRef, len(loads))
 	extents := make([][]honeyant.Extent, len(loads))

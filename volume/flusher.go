@@ -44,11 +44,15 @@ func (v *Volume) flushOld() {
 
 // flushDue freezes what is due now or within a twentieth of the interval, and tells when the next is.
 func (v *Volume) flushDue() (next time.Time, any bool) {
-	soon := time.Now().Add(v.o.FlushInterval / 20)
+	interval := v.o.FlushInterval
+	if v.link.current().holder != nil {
+		interval /= 2 // then it waits in the journal for as long
+	}
+	soon := time.Now().Add(interval / 20)
 	for _, in := range v.allInodes() {
 		in.mu.Lock()
 		if len(in.dirty) > 0 {
-			due := in.dirtySince.Add(v.o.FlushInterval)
+			due := in.dirtySince.Add(interval)
 			if !due.After(soon) {
 				in.freeze()
 			} else if !any || due.Before(next) {

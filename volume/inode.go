@@ -33,6 +33,8 @@ type inode struct {
 	dirtySince time.Time
 	lastWrite  honeyant.Time
 	killPriv   bool
+	timesSet   bool  // the times were set after all that is dirty was written
+	lingering  bool  // closed with dirty bytes, which keep the inode
 	streamEnd  int64 // where the last full run ended that was sent at once, -1: none
 	flights    []*flight
 	committing bool
@@ -103,6 +105,9 @@ func (v *Volume) allInodes() []*inode {
 // session that lives; a lease will say so here.
 // in.mu is held.
 func (in *inode) fresh() bool {
+	if in.known && in.v.journal.holds(in.ino) {
+		return true
+	}
 	return in.known && time.Since(in.checked) < in.v.o.FlushInterval && !in.v.link.current().dead.Load()
 }
 
@@ -145,13 +150,8 @@ func (in *inode) merged(a honeyant.Attr) honeyant.Attr {
 		return a
 	}
 	a.Size = max(a.Size, end)
-	later := in.lastWrite
-	if !a.Mtime.Before(later) {
-		later = a.Mtime.AfterBy1()
-	}
-	a.Mtime = later
-	if a.Ctime.Before(later) {
-		a.Ctime = later
+	if !in.timesKept() {
+		in.touch(&a)
 	}
 	pending, killPriv := in.dirtyBytes, in.killPriv
 	for _, f := range in.flights {
@@ -166,6 +166,28 @@ func (in *inode) merged(a honeyant.Attr) honeyant.Attr {
 	}
 	a.Blocks = min(a.Blocks+uint64(pending+511)/512, max(a.Blocks, (a.Size+511)/512))
 	return a
+}
+
+// touch gives a the times that committing what is dirty will give it, about. in.mu is held.
+func (in *inode) touch(a *honeyant.Attr) {
+	later := in.lastWrite
+	if !a.Mtime.Before(later) {
+		later = a.Mtime.AfterBy1()
+	}
+	a.Mtime = later
+	if a.Ctime.Before(later) {
+		a.Ctime = later
+	}
+}
+
+// timesKept tells whether committing what is not committed leaves the times as they are. in.mu is held.
+func (in *inode) timesKept() bool {
+	for _, f := range in.flights {
+		if !f.keepTimes {
+			return false
+		}
+	}
+	return in.timesSet || len(in.dirty) == 0
 }
 
 // seen takes in attributes just heard from the leader and answers them merged with own dirty

@@ -63,6 +63,9 @@ func (v *Volume) Rmdir(ctx context.Context, parent honeyant.Ino, name string) er
 func (v *Volume) Rename(ctx context.Context, op *meta.Rename) error {
 	with := *op
 	with.Volume = v.o.Volume
+	if err := v.journal.replacing(ctx, &with); err != nil {
+		return v.fault(ctx, "volume.Rename", op.OldName, err)
+	}
 	r, err := ask(ctx, v, "volume.Rename", &with)
 	if err != nil {
 		return err

@@ -21,7 +21,8 @@ import (
 // is known: nothing is answered or remembered of it meanwhile, since others may see the change first. Its effects
 // are then put into what is remembered, in the order of the Versions. Safe for concurrent use.
 type nameCache struct {
-	max int64 // bytes, about
+	max     int64    // bytes, about
+	journal *journal // answers for what is held exclusively
 
 	mu       sync.Mutex // guards what follows
 	owner    *session   // whose leases they are
@@ -255,6 +256,9 @@ func (n *nameCache) lookup(op *meta.Lookup) (meta.Reply, error, bool) {
 		}
 		return nil, honeyant.E("meta.Lookup", honeyant.NotExist, op.Name, nil), true
 	}
+	if a, ok := n.journal.attr(e.ino); ok {
+		return &meta.EntryReply{Attr: a}, nil, true
+	}
 	if k := n.usable(e.ino); k != nil && k.known {
 		k.used()
 		return &meta.EntryReply{Attr: k.attr}, nil, true
@@ -276,11 +280,13 @@ func (n *nameCache) list(op *meta.ReadDir) (meta.Reply, error, bool) {
 		}
 		d := meta.DirEntry{Name: name, Ino: e.ino, Type: e.kind, Cookie: cookie}
 		if op.Plus {
-			k := n.usable(e.ino)
-			if k == nil || !k.known {
+			if a, ok := n.journal.attr(e.ino); ok {
+				d.Attr = a
+			} else if k := n.usable(e.ino); k != nil && k.known {
+				d.Attr = k.attr
+			} else {
 				return nil, nil, false
 			}
-			d.Attr = k.attr
 		}
 		reply.Entries = append(reply.Entries, d)
 	}
@@ -309,7 +315,7 @@ func (n *nameCache) learn(s *session, op meta.Op, r meta.Reply, err error, held 
 	}
 	may := func(ino honeyant.Ino) bool {
 		slot := genSlot(ino)
-		return n.recalled[slot] <= since && n.changed[slot] <= since && n.busy[ino] == 0 && !excepted(held, ino)
+		return n.recalled[slot] <= since && n.changed[slot] <= since && n.busy[ino] == 0 && !excepted(held, ino) && !n.journal.has(ino)
 	}
 	attr := func(a honeyant.Attr) {
 		if may(a.Ino) {

@@ -23,6 +23,7 @@ func (v *Volume) watch(s *session) {
 	if l, ok := s.meta.(Leaser); ok && v.names != nil {
 		s.leaser = l
 		v.names.adopt(s)
+		v.journal.adopt(s)
 		l.Watch(v.names.forget)
 	}
 }
@@ -32,6 +33,12 @@ func (v *Volume) call(ctx context.Context, s *session, op meta.Op) (meta.Reply, 
 	n := v.names
 	if s.leaser == nil {
 		return s.meta.Do(ctx, op)
+	}
+	if r, err, done := v.journal.carryOut(ctx, s, op); done {
+		if !meta.ReadOnly(op) && err == nil && n.keepers.Load() != nil {
+			n.tell(v.journal.concerned(op))
+		}
+		return r, err
 	}
 	if !meta.ReadOnly(op) {
 		return n.change(ctx, s, op)
@@ -53,6 +60,9 @@ func (v *Volume) call(ctx context.Context, s *session, op meta.Op) (meta.Reply, 
 	since := n.moment()
 	r, held, err := s.leaser.DoLeased(ctx, op, meta.Want{})
 	n.learn(s, op, r, err, held, since)
+	if err == nil {
+		v.journal.overlay(r)
+	}
 	return r, err
 }
 
@@ -379,4 +389,34 @@ func (e *effect) rename(op *meta.Rename, r *meta.RenameReply) {
 	}
 	e.name(&r.NewDir, op.NewName, &r.Moved)
 	e.attr(r.Moved)
+}
+
+// unchanged runs fn, if of none of the inodes anything was recalled, or changed through this volume, since then, and
+// forgets what is remembered of them: from now on the journal answers for them. fn must not wait.
+func (n *nameCache) unchanged(s *session, inos []honeyant.Ino, since uint64, fn func() bool) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.present(s) {
+		return false
+	}
+	for _, ino := range inos {
+		slot := genSlot(ino)
+		if n.recalled[slot] > since || n.changed[slot] > since || n.busy[ino] > 0 {
+			return false
+		}
+	}
+	if !fn() {
+		return false
+	}
+	n.dropAll(inos)
+	n.bump(inos)
+	return true
+}
+
+// forgetInos drops what is remembered of inodes, and what is on its way.
+func (n *nameCache) forgetInos(inos []honeyant.Ino) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.dropAll(inos)
+	n.bump(inos)
 }

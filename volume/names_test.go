@@ -180,7 +180,7 @@ func TestWarmTreeCostsNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if n := s.All(); n != 101 {
+		if n := s.All(); n > 105 {
 			t.Errorf("%d requests for 101 changes", n)
 		}
 		time.Sleep(time.Minute)

@@ -44,7 +44,9 @@ type Options struct {
 	ReadMemory    int64         // bytes read ahead; default 8 MiB
 	NameMemory    int64         // names and attributes remembered under leases; default 3 MiB
 	NoLeases      bool          // remember none, though Meta is a Leaser
-	FlushInterval time.Duration // age at which dirty bytes are sent without being asked; default 1 s
+	JournalMemory int64         // what is held under exclusive leases; default 4 MiB
+	NoJournal     bool          // make no changes under exclusive leases, though Meta is a Holder
+	FlushInterval time.Duration // what a crash of this machine may lose: dirty bytes and changes are sent before they are so old; default 1 s
 	Deadline      time.Duration // "volume-call": the longest any call waits for others; default 30 s
 	SpaceWait     time.Duration // "no-space": how long a flush looks for room before ENOSPC; default 5 s
 
@@ -60,6 +62,7 @@ func (o *Options) setDefaults() {
 	setDefault(&o.WriteMemory, 8<<20)
 	setDefault(&o.ReadMemory, 8<<20)
 	setDefault(&o.NameMemory, 3<<20)
+	setDefault(&o.JournalMemory, 4<<20)
 	setDefault(&o.FlushInterval, time.Second)
 	setDefault(&o.Deadline, 30*time.Second)
 	setDefault(&o.SpaceWait, 5*time.Second)

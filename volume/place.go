@@ -34,17 +34,21 @@ func (v *Volume) policyOf(ctx context.Context, in *inode) (honeyant.Policy, erro
 		return have.policy, nil
 	}
 	at := in.ino
-	if parent != 0 {
+	if dir, ok := v.journal.policyAt(in.ino); ok { // the leader may not know the inode yet
+		at = dir
+	} else if parent != 0 {
 		at = parent
+	}
+	if at != in.ino {
 		v.mu.Lock()
-		have = v.policies[parent]
+		have = v.policies[at]
 		v.mu.Unlock()
 		if time.Now().Before(have.until) {
 			return have.policy, nil
 		}
 	}
 	r, err := meta.Do(ctx, doer{v}, &meta.GetPolicy{Volume: v.o.Volume, Ino: at})
-	if err != nil && parent != 0 && honeyant.KindOf(err) == honeyant.NotExist {
+	if err != nil && at != in.ino && (honeyant.KindOf(err) == honeyant.NotExist || honeyant.KindOf(err) == honeyant.Stale) {
 		r, err = meta.Do(ctx, doer{v}, &meta.GetPolicy{Volume: v.o.Volume, Ino: in.ino}) // the directory is gone
 	}
 	if err != nil {
@@ -54,12 +58,12 @@ func (v *Volume) policyOf(ctx context.Context, in *inode) (honeyant.Policy, erro
 	in.mu.Lock()
 	in.policy = have
 	in.mu.Unlock()
-	if parent != 0 {
+	if at != in.ino {
 		v.mu.Lock()
 		if len(v.policies) >= maxPolicies {
 			clear(v.policies)
 		}
-		v.policies[parent] = have
+		v.policies[at] = have
 		v.mu.Unlock()
 	}
 	return r.Policy, nil
@@ -71,9 +75,13 @@ func (v *Volume) forgetPolicies(in *inode) {
 	in.policy = policyAt{}
 	parent := in.parent
 	in.mu.Unlock()
+	at, held := v.journal.policyAt(in.ino)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	delete(v.policies, parent)
+	if held {
+		delete(v.policies, at)
+	}
 }
 
 // members counts the nodes that are not removed.

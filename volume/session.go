@@ -17,6 +17,7 @@ import (
 type session struct {
 	meta   Meta
 	leaser Leaser // meta, if names are remembered under its leases
+	holder Holder // meta, if it is asked for exclusive leases
 	dead   atomic.Bool
 
 	mu      sync.Mutex
@@ -31,6 +32,14 @@ func (s *session) newChunk() honeyant.ChunkID {
 	s.next++
 	s.pending = append(s.pending, s.next)
 	return honeyant.NewChunkID(s.meta.Incarnation(), s.meta.ID(), s.next)
+}
+
+// keep says that a chunk's commit waits in the journal: it is to be settled once more.
+func (s *session) keep(id honeyant.ChunkID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i, _ := slices.BinarySearch(s.pending, id.Counter())
+	s.pending = slices.Insert(s.pending, i, id.Counter())
 }
 
 // settle says that no commit of the chunk is under way any more.
@@ -195,6 +204,7 @@ func (v *Volume) fence(s *session) {
 	}
 	v.o.Log.Error("metadata session is dead; what it had not committed is lost", "session", uint64(s.meta.ID()))
 	lost := honeyant.E("volume.Flush", honeyant.Unavailable, fmt.Sprintf("session %d", s.meta.ID()), honeyant.Fenced)
+	v.journal.abandon(s, lost)
 	for _, in := range v.allInodes() {
 		in.abandon(s, lost)
 	}

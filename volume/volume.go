@@ -19,7 +19,9 @@ type Volume struct {
 	pool    *pool // written bytes
 	cache   *readCache
 	names   *nameCache // nil: nothing is remembered
+	journal *journal
 	uploads turn
+	packer  *packer
 	packs   *spare // for packing small runs into one chunk; besides the pool, so that a flight never waits for a writer
 	packMax int
 	room    room
@@ -66,14 +68,19 @@ func New(o Options) (*Volume, error) {
 		packMax: int(min(maxPack, classSize(fitClass(o.WriteMemory/8)))),
 		inodes:  map[honeyant.Ino]*inode{}, policies: map[honeyant.Ino]policyAt{},
 	}
-	if !o.NoLeases {
-		v.names = newNameCache(o.NameMemory)
-	}
-	v.watch(v.link.current())
-	v.packs = newSpare(1, v.packMax)
+	v.packs = newSpare(maxPacking, v.packMax)
+	v.packer = &packer{v: v}
 	v.flusher.wake = make(chan struct{}, 1)
 	v.ctx, v.cancel = context.WithCancelCause(context.Background())
+	v.journal = newJournal(v, o.JournalMemory)
+	v.journal.off = o.NoJournal
+	if !o.NoLeases {
+		v.names = newNameCache(o.NameMemory)
+		v.names.journal = v.journal
+	}
+	v.watch(v.link.current())
 	v.start(v.flushOld)
+	v.start(v.journal.run)
 	return v, nil
 }
 
@@ -138,6 +145,9 @@ func (v *Volume) Sync(ctx context.Context) error {
 		case <-ctx.Done():
 			return v.fault(ctx, "volume.Sync", "", context.Cause(ctx))
 		}
+	}
+	if err := v.journal.flush(ctx); err != nil {
+		return v.fault(ctx, "volume.Sync", "", err)
 	}
 	return first
 }

@@ -39,7 +39,11 @@ func (f *File) WriteAt(ctx context.Context, p []byte, off int64, w WriteFlags) (
 		return 0, f.v.fault(ctx, "volume.Write", f.object(), err)
 	}
 	defer in.write.give()
-	if (f.f.Append || w.Append) && !w.Cached && !w.At {
+	if appends := (f.f.Append || w.Append) && !w.Cached && !w.At; appends && f.v.journal.holds(in.ino) {
+		in.mu.Lock() // nobody else can append
+		off = in.size()
+		in.mu.Unlock()
+	} else if appends {
 		if err := in.append(ctx, p, w.KillPriv); err != nil {
 			return 0, err
 		}
@@ -53,7 +57,7 @@ func (f *File) WriteAt(ctx context.Context, p []byte, off int64, w WriteFlags) (
 		return 0, f.v.fault(ctx, "volume.Write", f.object(), err)
 	}
 	if f.f.Sync {
-		if err := in.flush(ctx); err != nil {
+		if err := in.sync(ctx); err != nil {
 			return 0, f.v.fault(ctx, "volume.Write", f.object(), err)
 		}
 		if err := f.report(); err != nil {
@@ -81,6 +85,10 @@ func (in *inode) buffer(ctx context.Context, p []byte, off int64, killPriv bool)
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.lastWrite = honeyant.TimeOf(time.Now())
+	if in.timesSet { // by a program, after the bytes that are dirty were written
+		in.freeze()
+		in.timesSet = false
+	}
 	n := 0
 	for n < len(p) {
 		at := off + int64(n)

@@ -39,10 +39,11 @@ func (fs *FS) ReleaseDir(in *gofuse.ReleaseIn) {
 	}
 }
 
-// FsyncDir has nothing to do: names are on stable storage when the call that changed them returns.
+// FsyncDir is fsync(2) of a directory.
 func (fs *FS) FsyncDir(cancel <-chan struct{}, in *gofuse.FsyncIn) gofuse.Status {
-	fs.count(in.Opcode)
-	return gofuse.OK
+	c := fs.begin(cancel, &in.InHeader)
+	defer c.done()
+	return status(fs.volume.SyncDir(c.ctx))
 }
 
 // ReadDir lists names.

@@ -1,0 +1,567 @@
+package volume
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/meta"
+	"github.com/honeyant/honeyant/meta/remote"
+)
+
+// A Holder is a Leaser that can hold exclusive leases too, under which a volume makes changes itself and tells
+// the leader later.
+type Holder interface {
+	Leaser
+	// WatchExclusive says who answers for exclusive leases; before Watch, once only.
+	WatchExclusive(h remote.ExclusiveHandler)
+	// Return gives exclusive leases back.
+	Return(ctx context.Context, files []meta.OpenFile) error
+	// ExclusiveEra numbers the time in which no exclusive lease was lost; ok false if none may be used now.
+	ExclusiveEra() (n uint64, ok bool)
+}
+
+// journal is what this volume has changed under exclusive leases. Changes are evaluated over the shadow, which is
+// what it holds, and answered at once; their records go to the leader in order, many in one Flush. A flush is due
+// when a record is half a FlushInterval old, when somebody waits for it (fsync, a recall, a change that only the
+// leader can make), and when the records take much room. Safe for concurrent use.
+type journal struct {
+	v   *Volume
+	max int64 // bytes of the shadow
+	off bool
+
+	// Its lock is taken after nameCache.mu and before session.mu; nothing else is asked while it is held.
+	mu      sync.Mutex
+	owner   *session
+	shadow  *meta.Shadow
+	pending map[honeyant.Ino]int // records that change the inode
+	base    map[honeyant.Ino]uint64
+	records []*journalRecord // not acknowledged, in order
+	bytes   int64            // of records
+	made    uint64           // records so far
+	done    uint64           // of these, acknowledged or lost
+	wanted  uint64           // somebody waits for this one
+	moved   chan struct{}    // closed when done grows; nil: nobody waits
+	spare   inodeNumbers
+	refused map[honeyant.Ino]refusal
+	leaving map[honeyant.Ino]int // being given back: not to be taken meanwhile
+
+	wake chan struct{} // holds 1
+
+	stats journalCounters
+}
+
+type journalCounters struct {
+	local, taken, flushes, recalls atomic.Uint64
+	lost                           atomic.Uint64
+	slowest                        atomic.Int64 // flush, in nanoseconds
+}
+
+// journalRecord is a change that the leader does not know yet.
+type journalRecord struct {
+	rec     meta.JournalRecord
+	seq     uint64
+	at      time.Time
+	size    int64
+	touched []meta.Touched
+	chunks  []honeyant.ChunkID
+}
+
+// Bounds of the journal.
+const (
+	journalBatch     = 512       // records of one Flush
+	journalBatchSize = 192 << 10 // bytes of one Flush, about
+	journalFull      = 512 << 10 // bytes of records from which on it is flushed at once
+	journalMost      = 4 << 20   // bytes of records from which on changes wait
+	journalRecordMin = 160       // bytes that a record takes besides what is in it
+	journalLate      = 2         // flush intervals after which changes wait
+)
+
+func newJournal(v *Volume, max int64) *journal {
+	j := &journal{v: v, max: max, wake: make(chan struct{}, 1)}
+	j.clear()
+	return j
+}
+
+// clear forgets everything. j.mu is held, or j is new.
+func (j *journal) clear() {
+	j.shadow = meta.NewShadow(j.v.o.Volume, j.v.isOpen, j.spare.take)
+	j.pending, j.base = map[honeyant.Ino]int{}, map[honeyant.Ino]uint64{}
+	j.refused, j.leaving = map[honeyant.Ino]refusal{}, map[honeyant.Ino]int{}
+	j.records, j.bytes = nil, 0
+	j.done = j.made
+	j.notify()
+}
+
+// isOpen tells whether an inode is in use here beyond its names.
+func (v *Volume) isOpen(ino honeyant.Ino) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	in := v.inodes[ino]
+	return in != nil && in.opens > 0
+}
+
+// adopt makes s the session under which leases are held.
+func (j *journal) adopt(s *session) {
+	h, ok := s.meta.(Holder)
+	j.mu.Lock()
+	j.clear()
+	j.spare = inodeNumbers{}
+	j.owner = nil
+	if ok && !j.off {
+		j.owner, s.holder = s, h
+	}
+	j.mu.Unlock()
+	if s.holder != nil {
+		h.WatchExclusive(remote.ExclusiveHandler{
+			Recall: func(files []meta.OpenFile) { j.recalled(s, files) },
+			Held:   func() []meta.ReclaimedFile { return j.held(s) },
+			Lost:   func(files []meta.OpenFile) { j.lostLeases(s, files) },
+		})
+	}
+}
+
+// usable tells whether s is the owner and its exclusive leases may be used. j.mu is held.
+func (j *journal) usable(s *session) bool {
+	if j.owner != s || s.holder == nil || s.dead.Load() {
+		return false
+	}
+	_, ok := s.holder.ExclusiveEra()
+	return ok
+}
+
+// holds tells whether an inode is held exclusively, so that closing need not commit and nobody else has it open.
+func (j *journal) holds(ino honeyant.Ino) bool {
+	if j == nil {
+		return false
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.owner != nil && j.shadow.Holds(ino) && j.usable(j.owner)
+}
+
+// attr is the attributes of an inode that is held. Used with nameCache.mu held.
+func (j *journal) attr(ino honeyant.Ino) (honeyant.Attr, bool) {
+	if j == nil {
+		return honeyant.Attr{}, false
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.owner == nil || !j.usable(j.owner) {
+		return honeyant.Attr{}, false
+	}
+	return j.shadow.Attr(ino)
+}
+
+// has tells whether the journal, and not the memory of shared leases, answers for an inode. Used with nameCache.mu held.
+func (j *journal) has(ino honeyant.Ino) bool {
+	if j == nil {
+		return false
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.shadow.Has(ino)
+}
+
+// carryOut does an operation by itself if it can; otherwise the leader has to be asked, for which all is prepared
+// unless there is an error.
+func (j *journal) carryOut(ctx context.Context, s *session, op meta.Op) (r meta.Reply, err error, done bool) {
+	if s.holder == nil {
+		return nil, nil, false
+	}
+	if evaluated(op) {
+		for range 4 {
+			if !meta.ReadOnly(op) {
+				if err := j.throttle(ctx, s); err != nil {
+					return nil, err, true
+				}
+			}
+			r, err, done := j.local(s, op)
+			if done {
+				return r, err, true
+			}
+			if meta.ReadOnly(op) || !j.takeFor(ctx, s, op) {
+				break
+			}
+		}
+	}
+	if err := j.prepare(ctx, s, op); err != nil {
+		return nil, err, true
+	}
+	return nil, nil, false
+}
+
+// evaluated tells whether an operation can be evaluated here.
+func evaluated(op meta.Op) bool {
+	switch op := op.(type) {
+	case *meta.Make, *meta.Link, *meta.Unlink, *meta.Rmdir, *meta.Rename, *meta.SetAttr, *meta.SetXattr, *meta.RemoveXattr,
+		*meta.Lookup, *meta.GetAttr, *meta.ReadDir, *meta.ReadLink, *meta.GetXattr, *meta.ListXattr, *meta.Extents:
+		return true
+	case *meta.Commit:
+		return !op.Append
+	}
+	return false
+}
+
+// local evaluates an operation over what is held; done false if that does not suffice.
+func (j *journal) local(s *session, op meta.Op) (meta.Reply, error, bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if !j.usable(s) || j.spare.left() < 2 {
+		return nil, nil, false
+	}
+	l := meta.Local{Op: op, Now: honeyant.TimeOf(time.Now())}
+	switch o := op.(type) {
+	case *meta.Make:
+		with := *o
+		with.Open = false
+		l.Op, l.Ino = &with, j.spare.next
+	case *meta.Commit:
+		with := *o
+		with.LowWater = 0 // the Flush says it
+		l.Op = &with
+	}
+	r, touched, err := j.shadow.Do(l)
+	if errors.Is(err, meta.ErrNotHeld) {
+		return nil, nil, false
+	}
+	if err == nil && !meta.ReadOnly(op) {
+		j.append(s, l, touched)
+		if e, ok := r.(*meta.EntryReply); ok && l.Ino != 0 && e.Attr.Ino == l.Ino {
+			j.spare.take()
+		}
+	}
+	j.stats.local.Add(1)
+	return r, err, true
+}
+
+// append records a change. j.mu is held.
+func (j *journal) append(s *session, l meta.Local, touched []meta.Touched) {
+	changed := false
+	for _, t := range touched {
+		if t.Changed {
+			changed = true
+			j.pending[t.Ino]++
+		}
+	}
+	if !changed {
+		return
+	}
+	j.made++
+	r := &journalRecord{
+		rec: meta.JournalRecord{Now: l.Now, Ino: l.Ino, Op: l.Op}, seq: j.made, at: time.Now(), size: journalRecordMin, touched: touched,
+	}
+	switch op := l.Op.(type) {
+	case *meta.Commit:
+		for i := range op.Extents {
+			r.size += int64(len(op.Extents[i].Inline)) + 48
+		}
+		for i := range op.Chunks {
+			r.size += 64
+			r.chunks = append(r.chunks, op.Chunks[i].ID)
+			s.keep(op.Chunks[i].ID)
+		}
+	case *meta.SetXattr:
+		r.size += int64(len(op.Value))
+	case *meta.Make:
+		r.size += int64(len(op.Target))
+	}
+	j.records = append(j.records, r)
+	j.bytes += r.size
+	if len(j.records) == 1 || j.bytes >= journalFull {
+		j.kick()
+	}
+}
+
+func (j *journal) kick() {
+	select {
+	case j.wake <- struct{}{}:
+	default:
+	}
+}
+
+// throttle makes changes wait while the leader is behind with them, so that no more than what was done lately is lost
+// with this machine.
+func (j *journal) throttle(ctx context.Context, s *session) error {
+	for {
+		j.mu.Lock()
+		late := j.owner == s && len(j.records) > 0 &&
+			(j.bytes > journalMost || time.Since(j.records[0].at) > journalLate*j.v.o.FlushInterval)
+		moved := j.whenMoved(late)
+		j.mu.Unlock()
+		if !late {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// whenMoved is closed when records are acknowledged or lost. j.mu is held.
+func (j *journal) whenMoved(wanted bool) <-chan struct{} {
+	if wanted && j.moved == nil {
+		j.moved = make(chan struct{})
+	}
+	return j.moved
+}
+
+func (j *journal) notify() {
+	if j.moved != nil {
+		close(j.moved)
+		j.moved = nil
+	}
+}
+
+// prepare makes ready for the leader carrying out op: what it may look at is flushed, and what it may change is not
+// changed here any more.
+func (j *journal) prepare(ctx context.Context, s *session, op meta.Op) error {
+	inos := j.concerned(op)
+	if meta.ReadOnly(op) {
+		j.mu.Lock()
+		behind := false
+		for _, ino := range inos {
+			behind = behind || j.pending[ino] > 0
+		}
+		j.mu.Unlock()
+		if behind {
+			return j.flush(ctx)
+		}
+		return nil
+	}
+	if err := j.flush(ctx); err != nil {
+		return err
+	}
+	return j.yield(ctx, s, inos)
+}
+
+// yield stops changing inodes here, with all that was changed flushed. The leader goes on counting them as held
+// here until they are recalled, or taken again, so that nobody else sees a file whose bytes are not committed yet.
+func (j *journal) yield(ctx context.Context, s *session, inos []honeyant.Ino) error {
+	var leaving []honeyant.Ino
+	j.mu.Lock()
+	for _, ino := range inos {
+		if j.owner == s && j.shadow.Leave(ino) {
+			leaving = append(leaving, ino)
+		}
+	}
+	j.mu.Unlock()
+	if len(leaving) == 0 {
+		return nil
+	}
+	for {
+		if err := j.flush(ctx); err != nil {
+			return err
+		}
+		if j.drop(s, leaving) {
+			return nil
+		}
+	}
+}
+
+// drop lets go of inodes of which nothing is pending; false if something is.
+func (j *journal) drop(s *session, inos []honeyant.Ino) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.owner != s {
+		return true
+	}
+	for _, ino := range inos {
+		if j.pending[ino] > 0 {
+			return false
+		}
+	}
+	for _, ino := range inos {
+		j.shadow.Drop(ino)
+		delete(j.base, ino)
+	}
+	return true
+}
+
+// settleData commits the dirty bytes of a file, to the journal if it is held.
+func (j *journal) settleData(ctx context.Context, ino honeyant.Ino) error {
+	in := j.v.peek(ino)
+	if in == nil {
+		return nil
+	}
+	defer in.release()
+	if err := in.enter(ctx); err != nil { // who appends has seen that the file is held, or sees that it is not
+		return err
+	}
+	in.write.give()
+	return in.flush(ctx)
+}
+
+// concerned lists the inodes that an operation names, and those that its names are known to stand for.
+func (j *journal) concerned(op meta.Op) (inos []honeyant.Ino) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, n := range namedBy(op) {
+		inos = append(inos, n.ino)
+		if n.name == "" {
+			continue
+		}
+		if child, ok := j.shadow.Child(n.ino, n.name); ok {
+			inos = append(inos, child)
+		}
+	}
+	return inos
+}
+
+// named is an inode, or with a name what that stands for in it as well.
+type named struct {
+	ino  honeyant.Ino
+	name string
+}
+
+// namedBy lists what an operation names.
+func namedBy(op meta.Op) []named {
+	switch op := op.(type) {
+	case *meta.Make:
+		return []named{{op.Parent, op.Name}}
+	case *meta.Link:
+		return []named{{op.Ino, ""}, {op.Parent, op.Name}}
+	case *meta.Unlink:
+		return []named{{op.Parent, op.Name}}
+	case *meta.Rmdir:
+		return []named{{op.Parent, op.Name}}
+	case *meta.Rename:
+		return []named{{op.OldParent, op.OldName}, {op.NewParent, op.NewName}}
+	case *meta.SetAttr:
+		return []named{{op.Ino, ""}}
+	case *meta.SetXattr:
+		return []named{{op.Ino, ""}}
+	case *meta.RemoveXattr:
+		return []named{{op.Ino, ""}}
+	case *meta.Commit:
+		return []named{{op.Ino, ""}}
+	case *meta.Allocate:
+		return []named{{op.Ino, ""}}
+	case *meta.Punch:
+		return []named{{op.Ino, ""}}
+	case *meta.Clone:
+		return []named{{op.Src, ""}, {op.Dst, ""}}
+	case *meta.Lookup:
+		return []named{{op.Parent, op.Name}}
+	case *meta.GetAttr:
+		return []named{{op.Ino, ""}}
+	case *meta.ReadDir:
+		return []named{{op.Dir, ""}}
+	case *meta.Extents:
+		return []named{{op.Ino, ""}}
+	case *meta.Open:
+		return []named{{op.Ino, ""}}
+	case *meta.Seek:
+		return []named{{op.Ino, ""}}
+	}
+	return nil
+}
+
+// overlay puts what is held into what the leader answered of the rest.
+func (j *journal) overlay(r meta.Reply) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	put := func(a *honeyant.Attr) {
+		if own, ok := j.shadow.Attr(a.Ino); ok && own.Version > a.Version {
+			*a = own
+		}
+	}
+	switch r := r.(type) {
+	case *meta.EntryReply:
+		put(&r.Attr)
+	case *meta.AttrReply:
+		put(&r.Attr)
+	case *meta.ReadDirReply:
+		for i := range r.Entries {
+			if r.Plus {
+				put(&r.Entries[i].Attr)
+			}
+		}
+	}
+}
+
+// madeHere tells whether an inode was made by the journal of this session.
+func (j *journal) madeHere(ino honeyant.Ino) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, r := range j.spare.ranges {
+		if int64(ino) >= r.from && int64(ino) < r.to {
+			return true
+		}
+	}
+	return false
+}
+
+// open tells the attributes of an inode that is held; ok false: it has to be opened at the leader.
+func (j *journal) open(ino honeyant.Ino) (honeyant.Attr, bool) {
+	if !j.holds(ino) {
+		return honeyant.Attr{}, false
+	}
+	return j.attr(ino)
+}
+
+// closed is called when nobody here has the inode open any more: one without a name is given back then.
+func (j *journal) closed(ino honeyant.Ino) {
+	j.mu.Lock()
+	a, ok := j.shadow.Attr(ino)
+	s := j.owner
+	j.mu.Unlock()
+	if ok && a.Nlink == 0 && s != nil {
+		j.recalled(s, []meta.OpenFile{{Volume: j.v.o.Volume, Ino: ino}})
+	}
+}
+
+// policyAt is the directory whose policy holds for an inode that is held, 0 for the default of the volume.
+func (j *journal) policyAt(ino honeyant.Ino) (honeyant.Ino, bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.shadow.PolicyAt(ino)
+}
+
+// replacing commits the bytes of a file that is about to take the place of another one, or that others may see under
+// its new name: who replaces a file by a new one finds the old or the new one whole after a crash. [20]
+func (j *journal) replacing(ctx context.Context, op *meta.Rename) error {
+	j.mu.Lock()
+	source, known := j.shadow.Child(op.OldParent, op.OldName)
+	_, taken := j.shadow.Child(op.NewParent, op.NewName)
+	inside := j.shadow.Holds(op.OldParent) && j.shadow.Holds(op.NewParent)
+	idle := j.shadow.Len() == 0
+	j.mu.Unlock()
+	switch {
+	case idle || inside && !taken:
+		return nil
+	case known:
+		return j.settleData(ctx, source)
+	}
+	return j.v.settleLingering(ctx)
+}
+
+// settleLingering commits the bytes of all files that were closed without it.
+func (v *Volume) settleLingering(ctx context.Context) error {
+	for _, in := range v.allInodes() {
+		in.mu.Lock()
+		lingering := in.lingering
+		in.mu.Unlock()
+		if lingering {
+			if err := v.journal.settleData(ctx, in.ino); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// SyncDir is fsync of a directory: what was done to its entries is on a quorum's stable storage.
+func (v *Volume) SyncDir(ctx context.Context) error {
+	ctx, cancel := v.within(ctx)
+	defer cancel()
+	if err := v.journal.flush(ctx); err != nil {
+		return v.fault(ctx, "volume.SyncDir", "", err)
+	}
+	return nil
+}

@@ -1,0 +1,251 @@
+package volume
+
+import (
+	"context"
+	"time"
+
+	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/meta"
+)
+
+// inodeNumbers are numbers that only this session uses.
+type inodeNumbers struct {
+	next, end honeyant.Ino
+	ranges    []span // all that were handed out to the session
+}
+
+func (n *inodeNumbers) left() int { return int(n.end - n.next) }
+
+// take hands out a number; there must be one.
+func (n *inodeNumbers) take() uint64 {
+	n.next++
+	return uint64(n.next - 1)
+}
+
+const (
+	reserveInodes = 4096 // asked for at a time
+	fewInodes     = 1024 // left when more are asked for
+)
+
+// refill asks for numbers if there are few; false if there was nothing to do, or no luck.
+func (j *journal) refill(s *session) bool {
+	j.mu.Lock()
+	few := j.owner == s && j.shadow.Len() > 0 && j.spare.left() < fewInodes
+	j.mu.Unlock()
+	return few && j.reserve(j.v.ctx, s)
+}
+
+func (j *journal) reserve(ctx context.Context, s *session) bool {
+	ctx, cancel := j.v.within(ctx)
+	defer cancel()
+	r, err := meta.Do(ctx, s.meta, &meta.ReserveInodes{Count: reserveInodes})
+	if err != nil {
+		return false
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.owner == s {
+		j.spare.next, j.spare.end = r.First, r.First+reserveInodes
+		j.spare.ranges = append(j.spare.ranges, span{int64(r.First), int64(r.First + reserveInodes)})
+	}
+	return true
+}
+
+// refusal says that a lease was refused, and until when it is not asked for again.
+type refusal struct {
+	until time.Time
+	wait  time.Duration
+}
+
+// Pauses after a refused lease: while others use an inode, too, the leader carries the changes out.
+const (
+	refusedFirst = 50 * time.Millisecond
+	refusedMost  = 2 * time.Second
+	maxRefused   = 1024
+)
+
+// takeFor asks for the exclusive leases that an operation lacks; false if it got none.
+func (j *journal) takeFor(ctx context.Context, s *session, op meta.Op) bool {
+	ino, children, ok := j.lacking(s, op)
+	if !ok {
+		return false
+	}
+	if j.few(s) && !j.reserve(ctx, s) {
+		return false
+	}
+	if children && j.flush(ctx) != nil { // the answer must not know less than the journal
+		return false
+	}
+	since := j.v.names.moment()
+	r, _, err := s.leaser.DoLeased(ctx, &meta.Take{Volume: j.v.o.Volume, Ino: ino, Children: children}, meta.Want{})
+	take, ok := r.(*meta.TakeReply)
+	if err != nil || !ok {
+		j.refuse(ino, true)
+		return false
+	}
+	got := take.Granted && j.v.names.unchanged(s, take.Held, since, func() bool { return j.taken(s, take) })
+	j.refuse(ino, !got)
+	if got {
+		j.stats.taken.Add(uint64(len(take.Held)))
+	}
+	return got
+}
+
+func (j *journal) few(s *session) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.owner == s && j.spare.left() < 2
+}
+
+// lacking tells which lease an operation lacks first, if it may be asked for now.
+func (j *journal) lacking(s *session, op meta.Op) (ino honeyant.Ino, children, ok bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if !j.usable(s) {
+		return 0, false, false
+	}
+	_, making := op.(*meta.Make)
+	if commit, ok := op.(*meta.Commit); ok && !j.shadow.Has(commit.Ino) {
+		if _, before := j.refused[commit.Ino]; !before { // one commit alone is not worth a question
+			j.noteRefusal(commit.Ino, refusal{})
+			return 0, false, false
+		}
+	}
+	for _, n := range namedBy(op) {
+		if !j.shadow.Has(n.ino) {
+			return n.ino, n.name != "" && !making, j.mayTake(n.ino)
+		}
+		if n.name == "" || making {
+			continue
+		}
+		child, there := j.shadow.Child(n.ino, n.name)
+		if !there || j.shadow.Has(child) {
+			continue
+		}
+		if _, rmdir := op.(*meta.Rmdir); rmdir {
+			return child, true, j.mayTake(child)
+		}
+		// Its brothers and sisters are wanted soon; but what can not be had with them is asked for alone.
+		if j.mayTake(n.ino) {
+			return n.ino, true, true
+		}
+		return child, false, j.mayTake(child)
+	}
+	return 0, false, false
+}
+
+// mayTake tells whether an inode's lease was not refused lately. j.mu is held.
+func (j *journal) mayTake(ino honeyant.Ino) bool {
+	r, ok := j.refused[ino]
+	return !ok || time.Now().After(r.until)
+}
+
+// refuse notes whether a lease was refused.
+func (j *journal) refuse(ino honeyant.Ino, refused bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if !refused {
+		delete(j.refused, ino)
+		return
+	}
+	r := j.refused[ino]
+	r.wait = min(max(2*r.wait, refusedFirst), refusedMost)
+	r.until = time.Now().Add(r.wait)
+	j.noteRefusal(ino, r)
+}
+
+func (j *journal) noteRefusal(ino honeyant.Ino, r refusal) {
+	if len(j.refused) >= maxRefused {
+		clear(j.refused)
+	}
+	j.refused[ino] = r
+}
+
+// taken takes in a granted Take, but for what is held already. nameCache.mu is held.
+func (j *journal) taken(s *session, r *meta.TakeReply) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if !j.usable(s) {
+		return false
+	}
+	for _, ino := range r.Held {
+		if j.leaving[ino] > 0 {
+			return false
+		}
+	}
+	fresh, err := j.shadow.Take(r)
+	if err != nil {
+		j.v.o.Log.Error("a lease that can not be used", "err", err)
+		return false
+	}
+	for _, ino := range fresh {
+		j.base[ino] = j.shadow.Version(ino)
+	}
+	return len(fresh) > 0
+}
+
+// maxHeld bounds the inodes held exclusively.
+const maxHeld = 12 << 10
+
+// makeRoom gives back what was used least if much is held.
+func (j *journal) makeRoom(s *session) {
+	j.mu.Lock()
+	if j.owner != s || j.shadow.Bytes() <= j.max && j.shadow.Len() <= maxHeld {
+		j.mu.Unlock()
+		return
+	}
+	var files []honeyant.Ino
+	j.shadow.Inodes(func(ino honeyant.Ino, dir bool, _ uint64) {
+		if !dir && j.pending[ino] == 0 {
+			files = append(files, ino)
+		}
+	})
+	for _, ino := range files { // what is on the quorum's disks can be asked for again
+		if j.shadow.Bytes() <= j.max/2 {
+			break
+		}
+		j.shadow.DropExtents(ino)
+	}
+	j.shadow.Sweep()
+	crowded := j.shadow.Bytes() > j.max*3/4 || j.shadow.Len() > maxHeld
+	half := j.shadow.Tick() - uint64(j.shadow.Len())/2
+	var old []honeyant.Ino
+	if crowded {
+		j.shadow.Inodes(func(ino honeyant.Ino, _ bool, used uint64) {
+			if used < half && j.pending[ino] == 0 {
+				old = append(old, ino)
+			}
+		})
+	}
+	j.mu.Unlock()
+	var idle []honeyant.Ino
+	for _, ino := range old {
+		if in := j.v.peek(ino); in != nil { // open, or with bytes that are not committed
+			in.release()
+			continue
+		}
+		idle = append(idle, ino)
+	}
+	j.mu.Lock()
+	gone := idle[:0]
+	for _, ino := range idle {
+		if j.owner == s && j.pending[ino] == 0 && !j.v.inUse(ino) {
+			j.shadow.Drop(ino)
+			delete(j.base, ino)
+			j.leaving[ino]++
+			gone = append(gone, ino)
+		}
+	}
+	j.mu.Unlock()
+	j.giveBack(s, gone)
+	j.mu.Lock()
+	j.left(gone)
+	j.mu.Unlock()
+}
+
+// inUse tells whether there is any state of an inode here.
+func (v *Volume) inUse(ino honeyant.Ino) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.inodes[ino] != nil
+}
