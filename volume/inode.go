@@ -28,19 +28,24 @@ type inode struct {
 	policy     policyAt
 	parent     honeyant.Ino // directory it was created in here, for its policy; 0: not known
 
-	dirty      runs
-	dirtyBytes int64
-	dirtySince time.Time
-	lastWrite  honeyant.Time
-	killPriv   bool
-	timesSet   bool  // the times were set after all that is dirty was written
-	lingering  bool  // closed with dirty bytes, which keep the inode
+	unsent
 	streamEnd  int64 // where the last full run ended that was sent at once, -1: none
 	flights    []*flight
 	committing bool
 
 	errs int   // how many lost flushes there were
 	err  error // the last one
+}
+
+// unsent is what was written and is not on its way yet.
+type unsent struct {
+	dirty      runs
+	dirtyBytes int64
+	dirtySince time.Time
+	lastWrite  honeyant.Time
+	killPriv   bool
+	timesSet   bool // the times were set after all that is dirty was written
+	lingering  bool // closed with dirty bytes, which keep the inode
 }
 
 // moments say how fresh is what is remembered of an inode.
