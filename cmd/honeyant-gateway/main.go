@@ -115,7 +115,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddCommand(
 		newRun(o), newReload(o), newUpgrade(o), newStop(o), newStatus(o),
-		newPs(o), newWhy(o), newKill(o), newStack(o), newStats(o), newMetrics(o),
+		newPs(o), newWhy(o), newKill(o), newStack(o), newStats(o), newMetrics(o), newSelftest(o),
 		newVersion(o),
 	)
 	asUsage(root)

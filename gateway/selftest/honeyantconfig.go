@@ -1,0 +1,4 @@
+package selftest
+
+// honeyantConfig sets the gateway's deadlines.
+func honeyantConfig(o ConfigOptions) string { return caddyConfig(o) }

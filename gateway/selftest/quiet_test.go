@@ -1,0 +1,8 @@
+package selftest
+
+import (
+	"io"
+	"log"
+)
+
+func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
