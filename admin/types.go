@@ -70,6 +70,13 @@ type MountStatus struct {
 	Inodes         int    `json:"inodes"`
 	DirtyBytes     int64  `json:"dirty_bytes"`
 	ReadCacheBytes int64  `json:"read_cache_bytes"`
+	// Names and attributes that this node may change by itself, and what it has not told the leader yet.
+	HeldInodes        int     `json:"held_inodes"`
+	JournalRecords    int     `json:"journal_records"`
+	JournalBytes      int64   `json:"journal_bytes"`
+	JournalAgeSeconds float64 `json:"journal_age_seconds"`
+	SlowestFlush      float64 `json:"slowest_flush_seconds"`
+	LostChanges       uint64  `json:"lost_changes"`
 }
 
 // MemoryStatus says who holds the daemon's bytes.

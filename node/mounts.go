@@ -371,7 +371,9 @@ func (m *mounts) status() []admin.MountStatus {
 		one := m.list[path]
 		files, _, _ := one.fs.InUse()
 		list = append(list, admin.MountStatus{Volume: one.volume, Path: path, Session: uint64(st.Session), OpenFiles: files,
-			Inodes: st.Inodes, DirtyBytes: st.DirtyBytes + st.FlyingBytes, ReadCacheBytes: st.ReadCacheBytes})
+			Inodes: st.Inodes, DirtyBytes: st.DirtyBytes + st.FlyingBytes, ReadCacheBytes: st.ReadCacheBytes,
+			HeldInodes: st.Journal.Held, JournalRecords: st.Journal.Records, JournalBytes: st.Journal.Bytes,
+			JournalAgeSeconds: st.Journal.Age.Seconds(), SlowestFlush: st.Journal.Slowest.Seconds(), LostChanges: st.Journal.Lost})
 	}
 	return list
 }

@@ -78,6 +78,7 @@ type Stats struct {
 	CacheHits      uint64 // reads served by read-ahead
 	CacheMisses    uint64
 	Names          NameStats
+	Journal        JournalStats
 	Session        honeyant.SessionID
 	Fenced         bool // the session is dead and no new one has come yet
 }

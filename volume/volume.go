@@ -213,7 +213,7 @@ func (v *Volume) Stats() Stats {
 		names = v.names.stats()
 	}
 	return Stats{
-		Names:     names,
+		Names: names, Journal: v.journal.figures(),
 		OpenFiles: int(c.openings.Load()), OpenDirs: dirs, Inodes: inodes,
 		DirtyBytes: c.dirty.Load(), FlyingBytes: c.flying.Load(), WriteMemory: v.pool.inUse(), ReadCacheBytes: v.cache.pool.inUse(),
 		ChunksInFlight: int(c.chunksInFlight.Load()), ReadAheads: int(c.readAheads.Load()),
