@@ -2,6 +2,7 @@ package fuse_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -31,7 +32,14 @@ const (
 	noKernelEnv = "HONEYANT_FUSE_KEEP_NO_KERNEL"
 	calmEnv     = "HONEYANT_FUSE_KEEP_CALM"
 	oneEnv      = "HONEYANT_FUSE_ONE_VOLUME"
+	// transportEnv says over which transport the tests run: uring or dev; default dev.
+	transportEnv = "HONEYANT_FUSE_TRANSPORT"
 )
+
+// transport is what the tests mount with: never auto, so that it is known what was tested.
+func transport() fuse.Transport {
+	return fuse.Transport(cmp.Or(os.Getenv(transportEnv), string(fuse.TransportDev)))
+}
 
 // TestServe is no test: the process that runs it is the daemon of the others, with one volume
 // mounted at each path, because a mount must not be used from the process that serves it.
@@ -67,7 +75,7 @@ func TestServe(t *testing.T) {
 		}
 		same, _ := time.ParseDuration(os.Getenv(sameEnv)) // unset: the default
 		fs := fuse.New(v, fuse.Options{Incarnation: 1, Deadline: 10 * time.Second, SameCall: same, Log: log, KernelCache: keep && os.Getenv(noKernelEnv) == "", Calm: calm})
-		m, err := fuse.NewMount(t.Context(), fs, path, fuse.MountOptions{Log: log, Debug: os.Getenv("HONEYANT_FUSE_DEBUG") != "", ReadDirPlus: os.Getenv("HONEYANT_FUSE_PLUS") != ""})
+		m, err := fuse.NewMount(t.Context(), fs, path, fuse.MountOptions{Transport: transport(), Log: log, Debug: os.Getenv("HONEYANT_FUSE_DEBUG") != "", ReadDirPlus: os.Getenv("HONEYANT_FUSE_PLUS") != ""})
 		if err != nil {
 			fmt.Println("FAILED", err)
 			t.Fatal(err)

@@ -33,8 +33,10 @@ type MountOptions struct {
 	// ReadDirPlus lets listings carry attributes. Without caching the kernel throws them away and
 	// asks again, so that it only costs.
 	ReadDirPlus bool
-	Debug       bool // log each request
-	Log         *slog.Logger
+	// Transport is how requests come; default auto.
+	Transport Transport
+	Debug     bool // log each request
+	Log       *slog.Logger
 }
 
 func (o *MountOptions) setDefaults() {
@@ -43,6 +45,9 @@ func (o *MountOptions) setDefaults() {
 	}
 	if o.MaxInflight == 0 {
 		o.MaxInflight = 8 << 20
+	}
+	if o.Transport == "" {
+		o.Transport = TransportAuto
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -107,7 +112,7 @@ type Mount struct {
 	path   string
 	minor  uint32
 	fs     *FS
-	server *gofuse.Server
+	server *Connection
 	log    *slog.Logger
 	done   chan struct{} // closed when the last request has been answered
 
@@ -154,25 +159,18 @@ func NewMount(ctx context.Context, fs *FS, path string, o MountOptions) (*Mount,
 }
 
 // connect mounts, and lets the kernel keep names and attributes if that is asked for.
-func connect(fs *FS, path string, o MountOptions) (server *gofuse.Server, stop func(), err error) {
-	with := ServerOptions(o)
-	if !fs.options.KernelCache || !with.DirectMountStrict {
-		server, err = gofuse.NewServer(fs, path, with)
-		return server, func() {}, err
+func connect(fs *FS, path string, o MountOptions) (c *Connection, stop func(), err error) {
+	c, err = Connect(fs, path, ServerOptions(o), ConnectOptions{
+		Transport: o.Transport, Notices: fs.options.KernelCache, Gone: fs.interruptAll, Log: o.Log,
+	})
+	if err != nil || !fs.options.KernelCache || c.device < 0 {
+		return c, func() {}, err
 	}
-	fd, err := mountDevice(path, with)
-	if err != nil {
-		return nil, nil, err
-	}
-	with.DirectMountStrict = false // it is mounted
-	server, err = gofuse.NewServer(fs, fmt.Sprintf("/dev/fd/%d", fd), with)
-	if err == nil {
-		stop, err = fs.keep(fd, o.Log)
-	}
+	stop, err = fs.keep(c.device, o.Log)
 	if err != nil {
 		return nil, nil, errors.Join(err, unix.Unmount(path, unix.MNT_DETACH))
 	}
-	return server, stop, nil
+	return c, stop, nil
 }
 
 func (m *Mount) serve() {
@@ -217,6 +215,9 @@ func (m *Mount) settle(o MountOptions) error {
 	}
 	return nil
 }
+
+// Transport is how requests come: uring or dev.
+func (m *Mount) Transport() Transport { return m.server.Transport }
 
 // Path is where it is mounted.
 func (m *Mount) Path() string { return m.path }

@@ -30,11 +30,14 @@ func TestLargeReadsLogNothing(t *testing.T) {
 	cluster := volumetest.NewCluster(t, 1, 1<<30)
 	fs := fuse.New(cluster.Open(t, nil), fuse.Options{})
 	var lines lockedBuffer
-	m, err := fuse.NewMount(t.Context(), fs, t.TempDir(), fuse.MountOptions{Log: slog.New(slog.NewTextHandler(&lines, nil)), ReadAheadKB: 4096})
+	m, err := fuse.NewMount(t.Context(), fs, t.TempDir(), fuse.MountOptions{Transport: transport(), Log: slog.New(slog.NewTextHandler(&lines, nil)), ReadAheadKB: 4096})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer m.Close()
+	lines.mu.Lock()
+	lines.b.Reset() // mounting may log
+	lines.mu.Unlock()
 	path := filepath.Join(m.Path(), "f")
 	data := bytes.Repeat([]byte("honey"), 2<<20)
 	if err := os.WriteFile(path, data, 0o644); err != nil {
