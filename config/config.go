@@ -32,6 +32,7 @@ type Config struct {
 	FlushInterval time.Duration // how long written data may stay in memory without fsync
 	CallDeadline  time.Duration // how long a file call waits when the cluster can not be reached
 	KernelCache   bool          // the kernel may keep names and attributes under leases
+	FUSETransport string        // how mounts get their requests: auto, uring, dev
 	LogLevel      string        // debug, info, warn, error
 }
 
@@ -54,7 +55,7 @@ func Default() *Config {
 		Stores:    []Store{{Path: "store"}},
 		DownAfter: 10 * time.Second, OutAfter: 10 * time.Minute,
 		FlushInterval: time.Second, CallDeadline: 30 * time.Second,
-		LogLevel: "info",
+		FUSETransport: "auto", LogLevel: "info",
 	}
 }
 

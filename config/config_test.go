@@ -36,7 +36,7 @@ func golden(t *testing.T, name, got string) {
 func full() *config.Config {
 	c := config.Default()
 	c.Dir, c.Name, c.Zone, c.Advertise = "/var/lib/honeyant", "ant1", "west-1", "10.1.2.3:7268"
-	c.Memory, c.OutAfter, c.LogLevel = 96<<20, 90*time.Minute, "debug"
+	c.Memory, c.OutAfter, c.FUSETransport, c.LogLevel = 96<<20, 90*time.Minute, "dev", "debug"
 	c.Stores = []config.Store{{Path: "/var/lib/honeyant/store", Capacity: 20 << 30}, {Path: "/data/hive"}}
 	c.Mounts = []config.Mount{{Volume: "main", Path: "/mnt/honeyant"}}
 	return c
@@ -107,6 +107,7 @@ func TestFaults(t *testing.T) {
 		"negative":       {"memory = -5\n", []string{"1:memory: less than none"}},
 		"too little":     {"memory = \"50MiB\"\nmetadata_reserve = \"1MiB\"\n", []string{"1:memory: say at least 96MiB", "2:metadata_reserve: at least 64MiB"}},
 		"too much":       {"memory = \"900TiB\"\n", []string{"1:memory: more than this machine has"}},
+		"transport":      {"fuse_transport = \"usb\"\n", []string{`1:fuse_transport: say auto, uring or dev`}},
 		"name":           {"name = \"a b\"\nzone = \"-\"\n", []string{`1:name: "a b" is no name`, "2:zone: is no name"}},
 		"addresses":      {"listen = \"7268\"\nadvertise = \"0.0.0.0:7268\"\n", []string{"1:listen: say HOST:PORT", "2:advertise: no address that others can connect to"}},
 		"port":           {"listen = \"h:0\"\nadvertise = \"h:99999\"\n", []string{"1:listen: no port", "2:advertise: no port"}},

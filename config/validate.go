@@ -42,6 +42,9 @@ func (c *Config) faults() Faults {
 	c.timeFaults(&f)
 	c.storeFaults(&f)
 	c.mountFaults(&f)
+	if !slices.Contains([]string{"auto", "uring", "dev"}, c.FUSETransport) {
+		f.add("fuse_transport", "%q is no transport: say auto, uring or dev", c.FUSETransport)
+	}
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel) {
 		f.add("log", "%q is no level: say debug, info, warn or error", c.LogLevel)
 	}

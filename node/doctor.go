@@ -13,6 +13,7 @@ import (
 
 	"github.com/honeyant/honeyant/admin"
 	"github.com/honeyant/honeyant/config"
+	"github.com/honeyant/honeyant/frontend/fuse/uring"
 )
 
 // Level is how bad a finding is.
@@ -44,6 +45,7 @@ func Doctor(ctx context.Context, dir string) []Finding {
 	return []Finding{
 		{Subject: "system", Level: Good, Text: fmt.Sprintf("%s, kernel %s", distro.name, kernelRelease())},
 		checkFUSE(distro),
+		checkTransport(uring.Look(), os.Geteuid() == 0),
 		checkUser(),
 		checkPort(ctx, dir),
 		checkDisk(dir),
@@ -114,6 +116,27 @@ func checkFUSE(d distribution) Finding {
 		f.Level, f.Text, f.Mend = Bad, "/dev/fuse may not be opened by this user", "run the daemon as root, or: "+d.packageLine("fuse3")
 	default:
 		f.Level, f.Text, f.Mend = Bad, "/dev/fuse: "+err.Error(), "modprobe fuse"
+	}
+	return f
+}
+
+// checkTransport tells how file calls reach the daemon, which only concerns speed.
+func checkTransport(s uring.State, root bool) Finding {
+	f := Finding{Subject: "transport", Level: Note}
+	switch {
+	case !s.Kernel:
+		f.Text = "file calls come over /dev/fuse: this kernel has no FUSE over io_uring (Linux 6.14 with CONFIG_FUSE_IO_URING), which makes small files quicker"
+	case s.Rings != nil:
+		f.Text = "file calls come over /dev/fuse: " + s.Rings.Error()
+		f.Mend = "sysctl kernel.io_uring_disabled=0   (in a container: a seccomp profile that allows io_uring)"
+	case !root && !s.Switch:
+		f.Text = "file calls come over /dev/fuse, unless the daemon runs as root: FUSE over io_uring is off"
+		f.Mend = "run the daemon as root; it turns " + uring.Parameter + " on"
+	case !s.Switch:
+		f.Level, f.Text = Good, "file calls come over io_uring; the first mount turns that on for this machine: "+uring.Parameter
+		f.Mend = "to turn it on at each start of the machine: echo options fuse enable_uring=Y > /etc/modprobe.d/fuse.conf"
+	default:
+		f.Level, f.Text = Good, "file calls come over io_uring"
 	}
 	return f
 }

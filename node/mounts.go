@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -41,7 +42,7 @@ type mounts struct {
 	volume  *volume.Volume
 	session *remote.Session
 	list    map[string]*mounted
-	wanted  map[string]bool // mounted by an earlier daemon, and not yet, or in vain, by this one
+	wanted  map[string]rememberedMount // by path; mounted by an earlier daemon, and not yet, or in vain, by this one
 	closed  bool
 
 	recall sync.Once // reads wanted
@@ -65,6 +66,7 @@ func (t turn) give() { <-t }
 type mounted struct {
 	volume string
 	once   bool
+	asked  string // the transport asked for, empty: as configured
 	fuse   *fuse.Mount
 	fs     *fuse.FS
 }
@@ -190,6 +192,10 @@ func (m *mounts) add(ctx context.Context, req MountRequest) error {
 	if inside(m.n.path, path) {
 		return honeyant.E(op, honeyant.Invalid, path, fmt.Errorf("the node's own directory %s lies below it; a node must not live in the file system it serves", m.n.path))
 	}
+	transport, err := fuse.ParseTransport(cmp.Or(req.FUSETransport, m.n.cfg.FUSETransport))
+	if err != nil {
+		return err
+	}
 	v, err := m.useLocked(ctx)
 	if err != nil {
 		return err
@@ -199,17 +205,17 @@ func (m *mounts) add(ctx context.Context, req MountRequest) error {
 		incarnation = now.Incarnation
 	}
 	fs := fuse.New(v, fuse.Options{Incarnation: incarnation, SameCall: never, Deadline: m.n.cfg.CallDeadline, KernelCache: m.n.cfg.KernelCache, Log: m.n.log})
-	mount, err := fuse.NewMount(ctx, fs, path, fuse.MountOptions{MaxInflight: int(m.n.pools.FUSE), Log: m.n.log})
+	mount, err := fuse.NewMount(ctx, fs, path, fuse.MountOptions{MaxInflight: int(m.n.pools.FUSE), Transport: transport, Log: m.n.log})
 	if err != nil {
 		return err
 	}
-	one := &mounted{volume: "main", once: req.Once, fuse: mount, fs: fs}
+	one := &mounted{volume: "main", once: req.Once, asked: req.FUSETransport, fuse: mount, fs: fs}
 	m.mu.Lock()
 	m.list[path] = one
 	delete(m.wanted, path)
 	m.mu.Unlock()
 	go m.watch(path, one)
-	m.n.log.Info("mounted", "volume", one.volume, "path", path)
+	m.n.log.Info("mounted", "volume", one.volume, "path", path, "transport", mount.Transport())
 	return m.remember()
 }
 
@@ -250,7 +256,7 @@ func (m *mounts) remove(ctx context.Context, path string) error {
 	path = filepath.Clean(path)
 	m.recallWanted()
 	m.mu.Lock()
-	waited := m.wanted[path]
+	_, waited := m.wanted[path]
 	delete(m.wanted, path)
 	m.mu.Unlock()
 	one := m.find(path)
@@ -274,8 +280,9 @@ func (m *mounts) remove(ctx context.Context, path string) error {
 
 // rememberedMount is a line of mountsFile.
 type rememberedMount struct {
-	Volume string `json:"volume"`
-	Path   string `json:"path"`
+	Volume        string `json:"volume"`
+	Path          string `json:"path"`
+	FUSETransport string `json:"fuse_transport,omitempty"`
 }
 
 // remember writes the list of mounts that come back after a restart: those that are there, and those of an earlier
@@ -285,14 +292,15 @@ func (m *mounts) remember() error {
 	m.mu.Lock()
 	all := maps.Clone(m.wanted)
 	for path, one := range m.list {
-		all[path] = !one.once
+		delete(all, path)
+		if !one.once {
+			all[path] = rememberedMount{one.volume, path, one.asked}
+		}
 	}
 	m.mu.Unlock()
 	list := []rememberedMount{}
 	for _, path := range slices.Sorted(maps.Keys(all)) {
-		if all[path] {
-			list = append(list, rememberedMount{"main", path})
-		}
+		list = append(list, all[path])
 	}
 	data, err := json.MarshalIndent(list, "", "  ")
 	if err != nil {
@@ -304,14 +312,14 @@ func (m *mounts) remember() error {
 // recallWanted reads, once and before anything is remembered anew, what was mounted before.
 func (m *mounts) recallWanted() {
 	m.recall.Do(func() {
-		wanted := map[string]bool{}
+		wanted := map[string]rememberedMount{}
 		if data, err := os.ReadFile(filepath.Join(m.n.path, mountsFile)); err == nil {
 			var list []rememberedMount
 			if err := json.Unmarshal(data, &list); err != nil {
 				m.n.log.Warn("the list of mounts can not be read; mount again by hand", "file", mountsFile, "error", err)
 			}
 			for _, r := range list {
-				wanted[r.Path] = true
+				wanted[r.Path] = r
 			}
 		}
 		m.mu.Lock()
@@ -326,17 +334,19 @@ func (m *mounts) restore(ctx context.Context) {
 	m.recallWanted()
 	m.mu.Lock()
 	for _, c := range m.n.cfg.Mounts {
-		m.wanted[filepath.Clean(c.Path)] = true
+		if path := filepath.Clean(c.Path); m.wanted[path] == (rememberedMount{}) {
+			m.wanted[path] = rememberedMount{Volume: c.Volume, Path: path}
+		}
 	}
 	wanted := maps.Clone(m.wanted)
 	m.mu.Unlock()
 	for len(wanted) > 0 && ctx.Err() == nil {
-		for path := range wanted {
+		for path, r := range wanted {
 			if !m.stillWanted(path) {
 				delete(wanted, path)
 				continue
 			}
-			err := m.add(ctx, MountRequest{Path: path})
+			err := m.add(ctx, MountRequest{Path: path, FUSETransport: r.FUSETransport})
 			if err == nil || errors.Is(err, honeyant.Exist) {
 				delete(wanted, path)
 			} else if !errors.Is(err, honeyant.Unavailable) {
@@ -355,7 +365,8 @@ func (m *mounts) restore(ctx context.Context) {
 func (m *mounts) stillWanted(path string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.wanted[path]
+	_, still := m.wanted[path]
+	return still
 }
 
 // status is what `status` tells of the mounts.

@@ -13,11 +13,11 @@ import (
 func TestMountsNotYetBackAreRemembered(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, mountsFile)
-	if err := os.WriteFile(file, []byte(`[{"volume":"main","path":"/a"},{"volume":"main","path":"/b"}]`), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(`[{"volume":"main","path":"/a"},{"volume":"main","path":"/b","fuse_transport":"uring"}]`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	m := &mounts{n: &Node{path: dir, log: slog.New(slog.DiscardHandler)}, opening: make(turn, 1),
-		list: map[string]*mounted{"/c": {volume: "main"}, "/d": {volume: "main", once: true}}}
+		list: map[string]*mounted{"/c": {volume: "main", asked: "dev"}, "/d": {volume: "main", once: true}}}
 	want := func(what string, paths ...string) {
 		t.Helper()
 		if err := m.remember(); err != nil {
@@ -41,4 +41,13 @@ func TestMountsNotYetBackAreRemembered(t *testing.T) {
 		t.Errorf("a mount that is not back yet is taken away: %v", err)
 	}
 	want("one taken away", "/b", "/c")
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, transport := range []string{"uring", "dev"} { // that of /b, which is not back yet, and of /c
+		if !strings.Contains(string(raw), `"`+transport+`"`) {
+			t.Errorf("the transport %s is not remembered: %s", transport, raw)
+		}
+	}
 }

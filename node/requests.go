@@ -85,6 +85,8 @@ type MountRequest struct {
 	Volume string `json:"volume,omitempty"`
 	Path   string `json:"path"`
 	Once   bool   `json:"once,omitempty"` // not again when the daemon restarts
+	// FUSETransport is how requests come: auto, uring or dev; empty: as the configuration says.
+	FUSETransport string `json:"fuse_transport,omitempty"`
 }
 
 // JoinReply tells who the machine is now.

@@ -13,10 +13,11 @@ import (
 
 func newMount(o *options) *cobra.Command {
 	var once bool
+	var transport string
 	c := &cobra.Command{
 		Use: "mount [VOLUME] PATH", Short: "show a volume at a directory of this machine", Args: cobra.RangeArgs(1, 2),
 		Long:    "The daemon mounts the volume (default: main) and does so again when it restarts, until `honeyant umount`.",
-		Example: "  honeyant mount /srv/colony",
+		Example: "  honeyant mount /srv/colony\n  honeyant mount --fuse-transport dev /srv/colony",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			volume := "main"
 			if len(args) == 2 {
@@ -26,9 +27,13 @@ func newMount(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return o.client().Call(cmd.Context(), "mount", node.MountRequest{Volume: volume, Path: path, Once: once}, nil)
+			if _, err := fuse.ParseTransport(transport); err != nil {
+				return usagef("--fuse-transport: %q is no transport: say auto, uring or dev", transport)
+			}
+			return o.client().Call(cmd.Context(), "mount", node.MountRequest{Volume: volume, Path: path, Once: once, FUSETransport: transport}, nil)
 		},
 	}
+	c.Flags().StringVar(&transport, "fuse-transport", "", "how file calls reach the daemon: uring (io_uring, Linux 6.14), dev (/dev/fuse), or auto: io_uring\nwhere the machine has it (default: fuse_transport in honeyant.toml, which is auto)")
 	c.Flags().BoolVar(&once, "once", false, "do not mount it again when the daemon restarts")
 	return c
 }
