@@ -31,8 +31,11 @@ type LeaderOptions struct {
 	MaxInFlight int
 	// LeaseTTL is for how long a session may use shared leases after a renewal that was answered. Default 1 s.
 	LeaseTTL time.Duration
-	// MaxLeases bounds the shared leases of all sessions, about 130 bytes each. Default 64 Ki.
+	// MaxLeases bounds the shared and exclusive leases of all sessions, about 130 bytes each. Default 64 Ki.
 	MaxLeases int
+	// RecallLimit is for how long somebody waits for an exclusive lease before the leases of the session that does
+	// not give it back are ended. Default 5 s.
+	RecallLimit time.Duration
 	// Log takes one line per leadership gained or lost and session taken; nil: none.
 	Log *slog.Logger
 }
@@ -58,6 +61,9 @@ func (o LeaderOptions) withDefaults() LeaderOptions {
 	}
 	if o.LeaseTTL <= 0 {
 		o.LeaseTTL = time.Second
+	}
+	if o.RecallLimit <= 0 {
+		o.RecallLimit = 5 * time.Second
 	}
 	if o.MaxLeases <= 0 {
 		o.MaxLeases = 64 << 10

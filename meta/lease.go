@@ -1,6 +1,7 @@
 package meta
 
 import (
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -26,14 +27,15 @@ type Recall struct {
 	Exclusive []OpenFile
 }
 
-// leaseTable is the leader's memory of one epoch: which session may remember which inodes (shared leases), and
-// which changes are not complete. A change is complete when it is applied, every session that had to forget
+// leaseTable is the leader's memory of one epoch: which session may remember which inodes (shared leases) or change them
+// by itself (exclusive ones), and which changes are not complete. A change is complete when it is applied, every session that had to forget
 // what it changed has done so or lost its leases by its silence, and every change is complete that it depends
 // on, that is, that changed an inode which it read or changed. An answer leaves only when the changes are complete
 // whose effects it shows (M12). Safe for concurrent use.
 type leaseTable struct {
 	epoch uint64
 	o     leaseLimits
+	opens *openTable
 	born  time.Time
 	wake  chan struct{} // wakes watchLeases; holds 1
 
@@ -48,18 +50,23 @@ type leaseTable struct {
 	inGrace  []*gate
 	recalled uint64                      // recalls made, for status
 	retired  map[honeyant.SessionID]bool // get and renew no leases any more
+	x        exclusives
 }
 
 // leaseLimits bound a leaseTable.
 type leaseLimits struct {
 	ttl time.Duration // for which a session may use its leases after a renewal; here they live half as long again
 	max int           // leases in all
+	// recall is how long an exclusive lease may be waited for before its session's leases are not renewed any more.
+	recall time.Duration
+	log    *slog.Logger
 }
 
 // leasedInode is an inode that is remembered somewhere, or is changing.
 type leasedInode struct {
 	holders []leaseHolder
-	gates   []*gate // changes that are not complete, in the order of evaluation, in which they also complete
+	owner   *exclusive // nil: nobody holds it exclusively
+	gates   []*gate    // changes that are not complete, in the order of evaluation, in which they also complete
 }
 
 type leaseHolder struct {
@@ -77,12 +84,17 @@ type leaseSession struct {
 	queue   []recallItem  // not acknowledged, seqs without gaps
 	ready   chan bool     // true when there is something to recall, false when the poll is over; nil: nobody polls
 	ended   chan struct{} // closed when the term is over
+	// dismissed: the term is not renewed any more, since the session does not give back what somebody waits for.
+	dismissed bool
 }
 
 type recallItem struct {
 	seq     uint64
 	file    OpenFile
 	waiting []*gate
+
+	exclusive bool // acknowledging it says only that it was heard
+	void      bool // of no interest any more
 }
 
 // gate is what an answer waits for. Guarded by the table's lock, but for done.
@@ -94,12 +106,13 @@ type gate struct {
 	gone       []OpenFile // of these, what it deletes
 	dependents []*gate
 	session    honeyant.SessionID // wants leases on what it changes; 0: none
+	flush      honeyant.SessionID // a Flush of this one
 	grant      Grant              // valid when done
 }
 
-func newLeaseTable(epoch uint64, o leaseLimits, old []honeyant.SessionID) *leaseTable {
+func newLeaseTable(epoch uint64, o leaseLimits, opens *openTable, old []honeyant.SessionID) *leaseTable {
 	t := &leaseTable{
-		epoch: epoch, o: o, born: time.Now(), wake: make(chan struct{}, 1), terms: epoch << 24,
+		epoch: epoch, o: o, opens: opens, x: newExclusives(old), born: time.Now(), wake: make(chan struct{}, 1), terms: epoch << 24,
 		inodes: map[OpenFile]*leasedInode{}, sessions: map[honeyant.SessionID]*leaseSession{},
 		grace: len(old) > 0, unheard: map[honeyant.SessionID]struct{}{}, retired: map[honeyant.SessionID]bool{},
 	}
@@ -111,15 +124,45 @@ func newLeaseTable(epoch uint64, o leaseLimits, old []honeyant.SessionID) *lease
 
 // change registers a change that has just been evaluated, before it is proposed: from now on nobody gets a
 // lease on what it touches, and who has one must give it up, except that the asking session keeps those that
-// it has set aside itself (Call.Cover). The answer waits for the gate. Of the evaluation goroutine.
-func (t *leaseTable) change(seq uint64, call *Call, touched changed, read []OpenFile) *gate {
+// it has set aside itself (Call.Cover). The answer waits for the gate. If there is something to wait for instead,
+// nothing is registered; again says that the evaluation rests on a lease that is over. Of the evaluation goroutine.
+func (t *leaseTable) change(seq uint64, call *Call, ev *evaluated) (g *gate, wait []<-chan struct{}, again bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	g := &gate{seq: seq, need: 1, done: make(chan struct{}), touched: touched.files, gone: touched.gone}
+	touched := touchedBy(ev.changes)
+	_, flush := call.Op.(*Flush)
+	read := ev.tx.read.files
+	if flush {
+		read = ev.tx.needs
+		for _, f := range read {
+			if t.x.sessions[call.Session][f] == nil {
+				return nil, nil, true
+			}
+		}
+	} else if wait = t.inTheWay(call, read, touched.files); len(wait) > 0 {
+		return nil, wait, false
+	}
+	if ev.err == nil {
+		ev.tx.accept()
+	}
+	g = &gate{seq: seq, need: 1, done: make(chan struct{}), touched: touched.files, gone: touched.gone}
 	if call.Lease {
 		g.session = call.Session
 	}
-	t.waitGrace(g, len(g.touched)+len(read))
+	if flush {
+		g.flush = call.Session
+	}
+	t.register(g, call, read)
+	for _, f := range ev.tx.born {
+		if !slices.Contains(touched.gone, f) {
+			t.own(call.Session, f, call.Stamp)
+		}
+	}
+	return g, nil, false
+}
+
+// register makes g the newest change of what it touches, and recalls the leases that it concerns.
+func (t *leaseTable) register(g *gate, call *Call, read []OpenFile) {
 	for _, f := range read {
 		if e := t.inodes[f]; e != nil && len(e.gates) > 0 {
 			g.after(e.gates[len(e.gates)-1])
@@ -134,39 +177,97 @@ func (t *leaseTable) change(seq uint64, call *Call, touched changed, read []Open
 			g.after(e.gates[len(e.gates)-1])
 		}
 		e.gates = append(e.gates, g)
+	}
+	for _, f := range g.touched {
+		e := t.inodes[f]
 		for i := range e.holders {
 			if h := &e.holders[i]; h.recall != 0 || h.s.id != call.Session || !slices.Contains(call.Cover, f) {
 				t.recall(f, h, g)
 			}
 		}
+		// Its own exclusive ones: what it knows by them is wrong now, unless it made the change by them.
+		if x := e.owner; x != nil && g.flush == 0 && !slices.Contains(call.Cover, f) && t.recallOwned(x, false) {
+			x.waiting = append(x.waiting, g)
+			g.need++
+		}
 	}
-	return g
 }
 
 // after makes an answer that changes nothing, but was evaluated over all changes so far, wait for those whose
 // effects it may show; nil: there are none. Of the evaluation goroutine.
-func (t *leaseTable) after(read []OpenFile) *gate {
+func (t *leaseTable) after(call *Call, ev *evaluated) (g *gate, wait []<-chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.afterApplied(^uint64(0), read)
+	if _, flush := call.Op.(*Flush); flush {
+		return t.afterApplied(^uint64(0), ev.tx.needs), nil
+	}
+	if wait = t.inTheWay(call, ev.tx.read.files); len(wait) > 0 {
+		return nil, wait
+	}
+	if ev.err == nil {
+		ev.tx.accept()
+	}
+	return t.afterApplied(^uint64(0), ev.tx.read.files), nil
+}
+
+// afterGrace makes an answer wait for the end of the grace; nil: it is over.
+func (t *leaseTable) afterGrace() *gate {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.grace {
+		return nil
+	}
+	g := &gate{need: 1, done: make(chan struct{})}
+	t.inGrace = append(t.inGrace, g)
+	return g
 }
 
 // read is after for an answer evaluated over the applied state, which shows flights up to applied, and grants
 // leases on what it read. The state must stand still meanwhile: a change that it does not show has then either not
 // been evaluated, and will find these leases, or is known here, and keeps them from being granted.
-func (t *leaseTable) read(call *Call, applied uint64, read []OpenFile) (*gate, Grant) {
+func (t *leaseTable) read(call *Call, applied uint64, ev *evaluated) (g *gate, wait []<-chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	g := t.afterApplied(applied, read)
-	if !call.Lease {
-		return g, Grant{}
+	read := ev.tx.read.files
+	if op, is := call.Op.(*Take); is {
+		if t.grace {
+			return nil, []<-chan struct{}{t.x.calm}
+		}
+		t.grantTake(call, op, ev)
+		return t.afterApplied(applied, read), nil
 	}
-	return g, t.grantAll(call.Session, read)
+	if wait = append(t.inTheWay(call, read), t.flushing(call, applied, read)...); len(wait) > 0 {
+		return nil, wait
+	}
+	if ev.err == nil {
+		ev.tx.accept()
+	}
+	if g = t.afterApplied(applied, read); call.Lease {
+		call.granted = t.grantAll(call.Session, read)
+	}
+	return g, nil
+}
+
+// grantTake grants what a Take has found, and takes what it can not have out of the answer.
+func (t *leaseTable) grantTake(call *Call, op *Take, ev *evaluated) {
+	r, ok := ev.reply.(*TakeReply)
+	view, is := ev.tx.Leases.(*leaseView)
+	if !ok || !is || !r.Granted {
+		return
+	}
+	r.Deny(t.take(call, op, view.dir, r.Held))
+	if s := t.sessions[call.Session]; s != nil && r.Granted {
+		call.granted = Grant{Epoch: t.epoch, Term: s.term}
+		for _, f := range ev.tx.read.files {
+			if f.Volume != op.Volume || !slices.Contains(r.Held, f.Ino) {
+				call.granted.Except = append(call.granted.Except, f)
+			}
+		}
+	}
 }
 
 func (t *leaseTable) afterApplied(applied uint64, read []OpenFile) *gate {
 	g := &gate{}
-	t.waitGrace(g, len(read))
 	for _, f := range read {
 		e := t.inodes[f]
 		if e == nil {
@@ -190,13 +291,6 @@ func (g *gate) after(dep *gate) {
 	if dep != g {
 		g.need++
 		dep.dependents = append(dep.dependents, g)
-	}
-}
-
-func (t *leaseTable) waitGrace(g *gate, inodes int) {
-	if t.grace && inodes > 0 {
-		g.need++
-		t.inGrace = append(t.inGrace, g)
 	}
 }
 
@@ -272,11 +366,14 @@ func (t *leaseTable) forget(gone []OpenFile) {
 		for e := t.inodes[f]; e != nil && len(e.holders) > 0 && e.holders[0].recall == 0; {
 			t.remove(e.holders[0].s, f)
 		}
+		if e := t.inodes[f]; e != nil && e.owner != nil {
+			t.endOwned(e.owner, false)
+		}
 	}
 }
 
 func (t *leaseTable) tidy(f OpenFile) {
-	if e := t.inodes[f]; e != nil && len(e.holders) == 0 && len(e.gates) == 0 {
+	if e := t.inodes[f]; e != nil && len(e.holders) == 0 && len(e.gates) == 0 && e.owner == nil {
 		delete(t.inodes, f)
 	}
 }
@@ -284,7 +381,7 @@ func (t *leaseTable) tidy(f OpenFile) {
 // grantAll gives a session leases on inodes.
 func (t *leaseTable) grantAll(id honeyant.SessionID, files []OpenFile) Grant {
 	s := t.sessions[id]
-	if s == nil || t.retired[id] || len(s.queue) > maxRecallQueue || t.lapsed(s) {
+	if s == nil || s.dismissed || t.retired[id] || len(s.queue) > maxRecallQueue || t.lapsed(s) {
 		return Grant{}
 	}
 	grant := Grant{Epoch: t.epoch, Term: s.term}
@@ -302,6 +399,9 @@ const maxRecallQueue = 8192
 func (t *leaseTable) grantOne(s *leaseSession, f OpenFile) bool {
 	e := t.inodes[f]
 	if e != nil {
+		if e.owner != nil {
+			return e.owner.id == s.id && !e.owner.recalled
+		}
 		for i := range e.holders {
 			if e.holders[i].s == s {
 				return e.holders[i].recall == 0
@@ -373,40 +473,43 @@ func (t *leaseTable) drop(s *leaseSession) {
 		t.release(item.waiting)
 	}
 	s.notify(false)
+	t.suspect(s.id)
 	close(s.ended)
 }
 
 // renew notes that a session is alive, and gives the term of its leases. epoch is the one that the session
-// knows of; want says that it has use for leases, otherwise it has forgotten all it had, of whatever epoch.
-func (t *leaseTable) renew(id honeyant.SessionID, epoch uint64, want bool) (term uint64) {
+// knows of; want says that it has use for leases, otherwise it has forgotten all it had, of whatever epoch. claimed
+// says that this was the last session to say what it holds exclusively.
+func (t *leaseTable) renew(id honeyant.SessionID, epoch uint64, want bool) (term uint64, claimed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if want && epoch != t.epoch {
-		return 0
+		return 0, false
 	}
+	claimed = t.claimed(id)
 	delete(t.unheard, id)
 	if len(t.unheard) == 0 {
 		t.endGrace()
+	}
+	if !want {
+		t.disown(id, func(*exclusive) bool { return true })
 	}
 	s := t.sessions[id]
 	if s != nil && (!want || t.lapsed(s)) {
 		t.drop(s)
 		s = nil
 	}
-	if !want || t.retired[id] {
-		return 0
+	if !want || t.retired[id] || s != nil && s.dismissed {
+		return 0, claimed
 	}
 	if s == nil {
 		t.terms++ // from the epoch on, so that no term comes again under another epoch
 		s = &leaseSession{id: id, term: t.terms, files: map[OpenFile]struct{}{}, ended: make(chan struct{})}
 		t.sessions[id] = s
-		select {
-		case t.wake <- struct{}{}:
-		default:
-		}
+		t.stir()
 	}
 	s.renewed = time.Now()
-	return s.term
+	return s.term, claimed
 }
 
 func (t *leaseTable) endGrace() {
@@ -415,6 +518,7 @@ func (t *leaseTable) endGrace() {
 		gates := t.inGrace
 		t.inGrace = nil
 		t.release(gates)
+		close(t.x.calm)
 	}
 }
 
@@ -433,6 +537,9 @@ func (t *leaseTable) expire() (again time.Duration) {
 		} else {
 			t.endGrace()
 		}
+	}
+	if left := t.dismiss(); left > 0 {
+		next(left)
 	}
 	for _, s := range t.sessions {
 		if left := t.life() - time.Since(s.renewed); left > 0 {
@@ -471,7 +578,11 @@ func (t *leaseTable) acknowledge(s *leaseSession, seq uint64) {
 	done := slices.Clone(s.queue[:n])
 	s.queue = slices.Delete(s.queue, 0, n)
 	for _, item := range done {
-		t.remove(s, item.file)
+		if !item.exclusive {
+			t.remove(s, item.file)
+		} else if x := t.x.sessions[s.id][item.file]; x != nil && x.seq == item.seq {
+			x.seq = 0
+		}
 	}
 	for _, item := range done {
 		t.release(item.waiting)
@@ -497,7 +608,14 @@ func (t *leaseTable) poll(id honeyant.SessionID, term, ack uint64) (Recall, <-ch
 		return r, s.ready
 	}
 	for _, item := range s.queue[:min(len(s.queue), maxRecalls)] {
-		r.Files, r.Seq = append(r.Files, item.file), item.seq
+		r.Seq = item.seq
+		switch {
+		case item.void:
+		case item.exclusive:
+			r.Exclusive = append(r.Exclusive, item.file)
+		default:
+			r.Files = append(r.Files, item.file)
+		}
 	}
 	return r, nil
 }

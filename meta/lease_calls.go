@@ -3,8 +3,10 @@ package meta
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/kv"
 )
 
 // ReclaimedFile is an inode that a session says it holds exclusively.
@@ -28,27 +30,60 @@ type Holder struct {
 	Recalled  bool // it was asked to give the lease back
 }
 
-// Return gives exclusive leases of a session back, each unless it was taken after stamp.
+// Return gives exclusive leases of a session back, each unless it was taken after stamp. Those that it does not have are
+// left alone.
 func (l *Leader) Return(ctx context.Context, s honeyant.SessionID, stamp uint64, files []OpenFile) error {
-	_, err := l.tenure()
-	return err
+	t, err := l.tenure()
+	if err != nil {
+		return err
+	}
+	if t.sessions.hear(s) == nil {
+		_, err := t.fenced(ctx, s)
+		return err
+	}
+	t.leases.giveBack(s, stamp, files)
+	for _, f := range files {
+		t.releasedOrphan(f)
+	}
+	return nil
 }
 
 // Reclaim tells what a session holds exclusively, after a change of the epoch or of its term, and answers what of
-// that it has lost.
+// that it has lost. Stale: the epoch is another by now; begin again.
 func (l *Leader) Reclaim(ctx context.Context, s honeyant.SessionID, c Claim) (lost []OpenFile, err error) {
 	t, err := l.tenure()
 	if err != nil {
 		return nil, err
 	}
+	if t.sessions.hear(s) == nil {
+		_, err := t.fenced(ctx, s)
+		return nil, err
+	}
 	if t.epoch != c.Epoch {
-		return nil, honeyant.E("meta.Reclaim", honeyant.Stale, "", errors.New("another epoch"))
+		return nil, honeyant.E("meta.Reclaim", honeyant.Stale, "", fmt.Errorf("epoch is %d, not %d", t.epoch, c.Epoch))
 	}
-	for _, f := range c.Files {
-		lost = append(lost, f.OpenFile)
+	var fault error
+	e := l.state.consistent(func(r kv.Reader) {
+		tx := newTx(r, Env{})
+		lost = t.leases.reclaim(s, &c, func(f OpenFile) (uint64, bool) {
+			var i Inode
+			ok := tx.load(inoKey(tabInode, f.Volume, f.Ino), i.fields)
+			return i.Attr.Version, ok
+		})
+		fault = tx.err
+	})
+	if err := errors.Join(e, fault); err != nil {
+		return nil, err
 	}
-	return lost, nil
+	// What a leader says that is none any more is worth nothing.
+	return lost, t.verifier.verify(ctx)
 }
 
-// Holders lists who has leases on an inode.
-func (l *Leader) Holders(f OpenFile) []Holder { return nil }
+// Holders lists who has leases on an inode; nil if this node does not lead.
+func (l *Leader) Holders(f OpenFile) []Holder {
+	t, err := l.tenure()
+	if err != nil {
+		return nil
+	}
+	return t.leases.holders(f)
+}

@@ -3,6 +3,7 @@ package meta
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"time"
 
 	"github.com/honeyant/honeyant"
@@ -29,7 +30,10 @@ func (l *Leader) RenewLeases(ctx context.Context, s honeyant.SessionID, epoch ui
 		_, err := t.fenced(ctx, s)
 		return Renewal{}, err
 	}
-	term := t.leases.renew(s, epoch, want)
+	term, claimed := t.leases.renew(s, epoch, want)
+	if claimed {
+		t.wakeReaper()
+	}
 	// An answer tells the session that everybody still counts it alive, so it must come from the leader.
 	if err := t.verifier.verify(ctx); err != nil {
 		return Renewal{}, err
@@ -76,6 +80,10 @@ type LeaseStatus struct {
 	Held     int    // leases
 	Recalled uint64 // recalls made in this epoch
 	Grace    bool   // answers still wait for leases of earlier epochs to end
+
+	Exclusive         int    // exclusive ones among those held
+	ExclusiveRecalled uint64 // recalls of such made in this epoch
+	Taken             uint64 // such taken from sessions that did not give them back
 }
 
 // Leases tells of the leases of this epoch; zero if this node does not lead.
@@ -86,7 +94,10 @@ func (l *Leader) Leases() LeaseStatus {
 	}
 	t.leases.mu.Lock()
 	defer t.leases.mu.Unlock()
-	return LeaseStatus{Sessions: len(t.leases.sessions), Held: t.leases.held, Recalled: t.leases.recalled, Grace: t.leases.grace}
+	return LeaseStatus{
+		Sessions: len(t.leases.sessions), Held: t.leases.held, Recalled: t.leases.recalled, Grace: t.leases.grace,
+		Exclusive: t.leases.x.held, ExclusiveRecalled: t.leases.x.recalled, Taken: t.leases.x.taken,
+	}
 }
 
 // watchLeases ends leases of sessions that are silent, and the grace.
@@ -105,6 +116,31 @@ func (t *tenure) watchLeases() {
 		}
 	}
 }
+
+// park waits until what was in an operation's way is over. Before the caller's time is up it is told to ask again, so
+// that it does not take this node for silent.
+func (t *tenure) park(ctx context.Context, call *Call, wait []<-chan struct{}) error {
+	var late <-chan time.Time
+	if until, ok := ctx.Deadline(); ok {
+		timer := time.NewTimer(time.Until(until) * 4 / 5)
+		defer timer.Stop()
+		late = timer.C
+	}
+	for _, over := range wait {
+		select {
+		case <-over:
+		case <-late:
+			return honeyant.E("meta.Do", honeyant.Unavailable, call.Op.Code().String(), errParked)
+		case <-ctx.Done():
+			return t.gaveUp(ctx, call)
+		case <-t.ctx.Done():
+			return t.over(call)
+		}
+	}
+	return nil
+}
+
+var errParked = errors.New("another session's lease on what it concerns is not given back yet; ask again")
 
 // await waits for a gate; nil is none.
 func (t *tenure) await(ctx context.Context, call *Call, g *gate) error {
@@ -156,6 +192,9 @@ type changed struct{ files, gone []OpenFile }
 func touchedBy(b *kv.Batch) changed {
 	var list fileList
 	var gone []OpenFile
+	if b == nil {
+		return changed{}
+	}
 	for _, ch := range b.Changes() {
 		if f, ok := list.note(ch.Key); ok && ch.Delete && ch.Key[0] == tabInode {
 			gone = append(gone, f)

@@ -37,6 +37,24 @@ func (t *openTable) isOpen(f OpenFile) bool {
 	return len(t.unknown) > 0 || len(t.by[f]) > 0
 }
 
+// elsewhere tells whether another session has the inode open, or may have it and has not said so yet.
+func (t *openTable) elsewhere(s honeyant.SessionID, f OpenFile) bool {
+	t.mu.Lock()
+	_, silent := t.unknown[s]
+	others := len(t.unknown)
+	t.mu.Unlock()
+	return others > 1 || others == 1 && !silent || t.registeredElsewhere(s, f)
+}
+
+// registeredElsewhere tells whether another session has said that it has the inode open.
+func (t *openTable) registeredElsewhere(s honeyant.SessionID, f OpenFile) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	by := t.by[f]
+	_, own := by[s]
+	return len(by) > 1 || len(by) == 1 && !own
+}
+
 // known tells whether every live session has said what it has open.
 func (t *openTable) known() bool {
 	t.mu.Lock()
@@ -115,12 +133,14 @@ func (t *openTable) size() int {
 // stamped is the table as one call sees it.
 type stamped struct {
 	*openTable
-	stamp uint64
+	stamp  uint64
+	leases *leaseTable
 }
 
 // IsOpen implements OpenTable.
 func (o stamped) IsOpen(v honeyant.VolumeID, ino honeyant.Ino) bool {
-	return o.isOpen(OpenFile{v, ino})
+	f := OpenFile{v, ino}
+	return o.isOpen(f) || o.leases.owned(f)
 }
 
 // Add implements OpenTable.

@@ -28,30 +28,39 @@ func (t *tenure) read(ctx context.Context, call *Call) (Reply, error) {
 		return t.open(ctx, call, op)
 	}
 	round := t.verifier.join()
-	reply, g, err := t.evaluateApplied(call)
+	var ev *evaluated
+	var g *gate
+	for {
+		var wait []<-chan struct{}
+		if ev, g, wait = t.evaluateApplied(call); len(wait) == 0 {
+			break
+		}
+		if err := t.park(ctx, call, wait); err != nil {
+			return nil, err
+		}
+	}
 	if e := t.verifier.await(ctx, round); e != nil {
 		return nil, e
 	}
 	if e := t.await(ctx, call, g); e != nil {
 		return nil, e
 	}
-	return reply, err
+	return ev.reply, ev.err
 }
 
-// evaluateApplied evaluates a read over the applied state, and registers the leases that it asks for. The answer
-// waits for the gate.
-func (t *tenure) evaluateApplied(call *Call) (reply Reply, g *gate, err error) {
+// evaluateApplied evaluates a read over the applied state, and registers the opens and leases that it asks for. The
+// answer waits for the gate; or the read has to be evaluated again after what it has to wait for.
+func (t *tenure) evaluateApplied(call *Call) (ev *evaluated, g *gate, wait []<-chan struct{}) {
+	ev = &evaluated{}
 	e := t.l.state.consistent(func(r kv.Reader) {
-		tx := newTx(r, t.env(call, nil))
-		if reply, _, err = evaluate(tx, call.Op); err == nil {
-			tx.accept()
-		}
-		g, call.granted = t.leases.read(call, t.l.state.appliedIn(t.epoch), tx.read.files)
+		ev.tx = newTx(r, t.env(call, nil))
+		ev.reply, _, ev.err = evaluate(ev.tx, call.Op)
+		g, wait = t.leases.read(call, t.l.state.appliedIn(t.epoch), ev)
 	})
 	if e != nil {
-		return nil, nil, e
+		return &evaluated{err: e}, nil, nil
 	}
-	return reply, g, err
+	return ev, g, wait
 }
 
 // open registers the open before it makes sure that no evaluated Reap has deleted the inode; a Reap does it
@@ -59,18 +68,7 @@ func (t *tenure) evaluateApplied(call *Call) (reply Reply, g *gate, err error) {
 // and waits for the Reap to be applied.
 func (t *tenure) open(ctx context.Context, call *Call, op *Open) (Reply, error) {
 	round := t.verifier.join()
-	t.reaping.RLock()
-	reply, g, err := t.evaluateApplied(call)
-	gone := false
-	if err == nil {
-		var there bool
-		_, there, err = t.overlay.Get(inoKey(tabInode, op.Volume, op.Ino))
-		gone = !there
-	}
-	if gone || err != nil {
-		t.opens.remove(call.Session, OpenFile{op.Volume, op.Ino}, call.Stamp)
-	}
-	t.reaping.RUnlock()
+	reply, g, gone, err := t.openApplied(ctx, call, op)
 	if t.overMeanwhile(call.Session) {
 		return t.fenced(ctx, call.Session)
 	}
@@ -84,6 +82,30 @@ func (t *tenure) open(ctx context.Context, call *Call, op *Open) (Reply, error) 
 		return nil, e
 	}
 	return reply, err
+}
+
+// openApplied evaluates an open over the applied state; gone says that a Reap has deleted the inode since.
+func (t *tenure) openApplied(ctx context.Context, call *Call, op *Open) (reply Reply, g *gate, gone bool, err error) {
+	for {
+		t.reaping.RLock()
+		ev, g, wait := t.evaluateApplied(call)
+		reply, err := ev.reply, ev.err
+		if err == nil && len(wait) == 0 {
+			var there bool
+			_, there, err = t.overlay.Get(inoKey(tabInode, op.Volume, op.Ino))
+			gone = !there
+		}
+		if gone || err != nil {
+			t.opens.remove(call.Session, OpenFile{op.Volume, op.Ino}, call.Stamp)
+		}
+		t.reaping.RUnlock()
+		if len(wait) == 0 {
+			return reply, g, gone, err
+		}
+		if err := t.park(ctx, call, wait); err != nil {
+			return nil, nil, false, err
+		}
+	}
 }
 
 // overMeanwhile tells whether a session whose opens have just been registered is over. It may have ended between the

@@ -30,24 +30,65 @@ func (t *tenure) run(p *pending) {
 			return
 		}
 	}
-	reply, changes, read, err := t.evaluateCall(call, s)
-	if (err != nil || changes.Len() == 0) && (s == nil || !call.Retry) {
-		t.answer(p, reply, err, t.leases.after(read))
-		return
-	}
-	if s != nil {
-		rec, tooLarge := newSlotRecord(call, reply, err)
-		if tooLarge != nil {
-			t.answer(p, nil, tooLarge, nil)
+	switch call.Op.(type) {
+	case *Reap:
+		t.reaping.Lock()
+		defer t.reaping.Unlock()
+	case *Flush: // what a session of an earlier epoch holds is known when it has said so
+		if c := t.leases.unclaimed(call.Session); c != nil {
+			p.done <- outcome{wait: []<-chan struct{}{c}}
 			return
 		}
-		if changes == nil {
-			changes = &kv.Batch{}
-		}
-		t.keep(s, call, rec, changes)
 	}
-	g := t.join(call, changes, reply, read)
-	t.cur.waiters = append(t.cur.waiters, waiter{p: p, reply: reply, err: err, gate: g})
+	for t.carryOut(p, s) {
+	}
+}
+
+// carryOut evaluates a call and concludes it; again says that this has to be done once more.
+func (t *tenure) carryOut(p *pending, s *session) (again bool) {
+	call := p.call
+	ev := t.evaluateCall(call, s)
+	if (ev.err != nil || ev.changes.Len() == 0) && (s == nil || !call.Retry) {
+		if g, wait := t.leases.after(call, ev); len(wait) > 0 {
+			p.done <- outcome{wait: wait}
+		} else {
+			t.answer(p, ev.reply, ev.err, g)
+		}
+		return false
+	}
+	var rec *slotRecord
+	if s != nil {
+		var tooLarge error
+		if rec, tooLarge = newSlotRecord(call, ev.reply, ev.err); tooLarge != nil {
+			t.answer(p, nil, tooLarge, nil)
+			return false
+		}
+	}
+	if ev.changes == nil {
+		ev.changes = &kv.Batch{}
+	}
+	g, wait, again := t.leases.change(t.cur.seq, call, ev)
+	if again {
+		return true
+	}
+	if len(wait) > 0 {
+		p.done <- outcome{wait: wait}
+		return false
+	}
+	if rec != nil {
+		t.keep(s, call, rec, ev.changes)
+	}
+	t.join(call, ev, g)
+	t.cur.waiters = append(t.cur.waiters, waiter{p: p, reply: ev.reply, err: ev.err, gate: g})
+	return false
+}
+
+// evaluated is a call as evaluated, which is to be accepted or to be thrown away.
+type evaluated struct {
+	tx      *Tx
+	reply   Reply
+	changes *kv.Batch // nil with an error
+	err     error
 }
 
 // answer gives an answer that changes nothing. Together with changes it rides on their batch, whose commit
@@ -80,8 +121,8 @@ func (t *tenure) repeated(p *pending, s *session) bool {
 		}
 	}
 	g := sl.gate
-	if g == nil { // of an earlier epoch, whose leases may be in use
-		g = t.leases.after([]OpenFile{{}})
+	if _, flush := call.Op.(*Flush); g == nil && !flush { // of an earlier epoch, whose leases may be in use
+		g = t.leases.afterGrace()
 	}
 	if sl.flight == t.cur {
 		t.cur.waiters = append(t.cur.waiters, waiter{p: p, reply: reply, err: err, gate: g})
@@ -93,34 +134,27 @@ func (t *tenure) repeated(p *pending, s *session) bool {
 
 // evaluateCall runs the operation over the overlay. A lock that a suspect session holds is taken from it by
 // ending that session (rule 18).
-func (t *tenure) evaluateCall(call *Call, s *session) (Reply, *kv.Batch, []OpenFile, error) {
+func (t *tenure) evaluateCall(call *Call, s *session) *evaluated {
 	for range 16 { // as many sessions may hold parts of one range
-		tx := newTx(t.view, t.env(call, s))
-		if call.Op.Code() == CodeReap {
-			t.reaping.Lock()
-			defer t.reaping.Unlock()
-		}
-		reply, changes, err := evaluate(tx, call.Op)
-		if err == nil {
-			tx.accept()
-		}
-		lock, ok := reply.(*LockReply)
-		if err != nil || !ok || lock.Granted || !t.endSuspect(lock.Conflict.Session) {
-			if err == nil && call.Op.Code() == CodeReap {
-				// Laid on before reaping is unlocked; join does it again, which changes nothing.
-				t.overlay.Apply(t.cur.seq, changes)
-			}
-			return reply, changes, tx.read.files, err
+		ev := &evaluated{tx: newTx(t.view, t.env(call, s))}
+		ev.reply, ev.changes, ev.err = evaluate(ev.tx, call.Op)
+		lock, ok := ev.reply.(*LockReply)
+		if ev.err != nil || !ok || lock.Granted || !t.endSuspect(lock.Conflict.Session) {
+			return ev
 		}
 	}
-	return nil, nil, nil, honeyant.E("meta.Do", honeyant.Conflict, call.Op.Code().String(), nil)
+	return &evaluated{tx: newTx(t.view, Env{}), err: honeyant.E("meta.Do", honeyant.Conflict, call.Op.Code().String(), nil)}
 }
 
 func (t *tenure) env(call *Call, s *session) Env {
 	env := Env{
 		Now: honeyant.TimeOf(t.l.o.Now()), Session: call.Session, Epoch: t.epoch,
-		StoreUp: t.l.o.StoreUp, Opens: stamped{t.opens, call.Stamp},
+		StoreUp: t.l.o.StoreUp, Opens: stamped{t.opens, call.Stamp, t.leases},
 		Incarnation: t.incarnation.Load(),
+	}
+	switch call.Op.(type) {
+	case *Take, *Flush:
+		env.Leases = &leaseView{t: t.leases, id: call.Session, may: call.Lease && call.Session != 0}
 	}
 	if s != nil {
 		env.LowWater = s.lowWater
@@ -135,12 +169,14 @@ func (t *tenure) endSuspect(id honeyant.SessionID) bool {
 		return false
 	}
 	end := &Call{Op: &CloseSession{Session: id}}
-	_, changes, err := evaluate(newTx(t.view, t.env(end, nil)), end.Op)
-	if err != nil || changes.Len() == 0 {
+	ev := &evaluated{tx: newTx(t.view, t.env(end, nil))}
+	ev.reply, ev.changes, ev.err = evaluate(ev.tx, end.Op)
+	if ev.err != nil || ev.changes.Len() == 0 {
 		return false
 	}
+	g, _, _ := t.leases.change(t.cur.seq, end, ev)
 	t.l.o.Log.Warn("a silent session held what another wants: it is closed", "session", id)
-	t.join(end, changes, nil, nil)
+	t.join(end, ev, g)
 	return true
 }
 
@@ -159,23 +195,21 @@ func (t *tenure) keep(s *session, call *Call, rec *slotRecord, changes *kv.Batch
 	s.slots[call.Slot] = &slot{record: *rec}
 }
 
-// join adds the changes of one call, which looked at the inodes read, to the present batch, and notes what the
-// leader's memory has to learn. The answer waits for the gate.
-func (t *tenure) join(call *Call, changes *kv.Batch, reply Reply, read []OpenFile) *gate {
+// join adds the changes of one call, which g stands for, to the present batch, and notes what the leader's memory has
+// to learn.
+func (t *tenure) join(call *Call, ev *evaluated, g *gate) {
 	f := t.cur
-	f.batch.Append(changes)
-	t.overlay.Apply(f.seq, changes)
-	t.view.learn(changes)
-	g := t.leases.change(f.seq, call, touchedBy(changes), read)
+	f.batch.Append(ev.changes)
+	t.overlay.Apply(f.seq, ev.changes)
+	t.view.learn(ev.changes)
 	f.gates = append(f.gates, g)
 	if s := t.sessions.get(call.Session); s != nil && s.slots[call.Slot] != nil {
 		s.slots[call.Slot].flight, s.slots[call.Slot].gate = f, g
 	}
-	if feedsReaper(changes) {
+	if feedsReaper(ev.changes) {
 		f.effects = append(f.effects, t.wakeReaper)
 	}
-	t.learn(call.Op, reply, f)
-	return g
+	t.learn(call.Op, ev.reply, f)
 }
 
 // learn keeps the tables of the tenure in step with what operations change.
@@ -221,6 +255,7 @@ func (t *tenure) close(id honeyant.SessionID, f *flight) {
 	f.effects = append(f.effects, func() {
 		t.sessions.remove(id)
 		t.opens.forget(id)
+		t.leases.finish(id)
 		t.wakeReaper()
 		select {
 		case t.dead <- id: // what was left of it is cleaned up

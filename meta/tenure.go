@@ -70,6 +70,8 @@ type outcome struct {
 	unsure bool
 	after  *flight
 	gate   *gate // to wait for, may be nil
+	// wait: it was not carried out, but is to be asked for again after these.
+	wait []<-chan struct{}
 }
 
 // flight is a batch on its way, and who waits for it.
@@ -114,7 +116,7 @@ func newTenure(ctx context.Context, l *Leader, epoch uint64) (*tenure, error) {
 		t.opens.expect(s.id)
 		old = append(old, s.id)
 	}
-	t.leases = newLeaseTable(epoch, leaseLimits{ttl: l.o.LeaseTTL, max: l.o.MaxLeases}, old)
+	t.leases = newLeaseTable(epoch, leaseLimits{ttl: l.o.LeaseTTL, max: l.o.MaxLeases, recall: l.o.RecallLimit, log: l.o.Log}, t.opens, old)
 	t.ctx, t.fail = context.WithCancelCause(ctx)
 	t.verifier = &verifier{ctx: t.ctx, verify1: l.proposer.Verify}
 	t.cur = t.newFlight(1)
@@ -147,27 +149,43 @@ func (t *tenure) do(ctx context.Context, call *Call) (Reply, error) {
 		return nil, err
 	}
 	p := &pending{ctx: ctx, call: call, done: make(chan outcome, 1)}
+	for {
+		out, err := t.put(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		if out.wait == nil {
+			return t.finish(ctx, call, out)
+		}
+		if err := t.park(ctx, call, out.wait); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// put hands a call to the evaluation goroutine and waits for what becomes of it.
+func (t *tenure) put(ctx context.Context, p *pending) (outcome, error) {
 	select {
 	case t.requests <- p:
 	case <-ctx.Done():
-		return nil, t.gaveUp(ctx, call)
+		return outcome{}, t.gaveUp(ctx, p.call)
 	case <-t.ctx.Done():
-		return nil, t.over(call)
+		return outcome{}, t.over(p.call)
 	}
 	select {
 	case out := <-p.done:
-		return t.finish(ctx, call, out)
+		return out, nil
 	case <-ctx.Done():
 		p.giveUp()
-		return nil, t.gaveUp(ctx, call)
+		return outcome{}, t.gaveUp(ctx, p.call)
 	case <-t.ctx.Done():
 		p.giveUp()
 	}
 	select {
 	case out := <-p.done: // it was answered before the end
-		return t.finish(ctx, call, out)
+		return out, nil
 	default:
-		return nil, t.over(call)
+		return outcome{}, t.over(p.call)
 	}
 }
 

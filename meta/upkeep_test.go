@@ -121,6 +121,11 @@ func TestOrphansOutliveTheLeader(t *testing.T) {
 		if err := l.Reassert(b, epoch, 2, nil, true); err != nil || !l.OpensKnown() {
 			t.Fatal(err)
 		}
+		for _, s := range []honeyant.SessionID{a, b} { // and that they hold nothing exclusively
+			if _, err := l.Renew(t.Context(), s); err != nil {
+				t.Fatal(err)
+			}
+		}
 		time.Sleep(time.Minute)
 		if n := orphans(t, l); n != 1 {
 			t.Fatalf("%d orphans", n)
