@@ -103,10 +103,12 @@ func newRoot() *cobra.Command {
 	root.PersistentFlags().StringVar(&o.dir, "dir", dir, "directory of this node ($HONEYANT_DIR)")
 	root.PersistentFlags().BoolVar(&o.json, "json", false, "print JSON")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	bench := newBench(o)
+	bench.AddCommand(newBenchReport(o), newBenchCompare(o))
 	root.AddCommand(
 		newDemo(o), newInit(o), newJoin(o), newServe(o), newMount(o), newUmount(o), newStatus(o),
 		newNode(o), newStore(o), newVolume(o), newToken(o), newPolicy(o), newWhy(o), newWorker(o),
-		newBench(o), newPrice(o), newPlan(o), newFsck(o), newScrub(o), newCp(o), newDoctor(o), newGateway(o), newVersion(o),
+		bench, newPrice(o), newPlan(o), newFsck(o), newScrub(o), newCp(o), newDoctor(o), newGateway(o), newVersion(o),
 	)
 	asUsage(root)
 	return root
