@@ -21,8 +21,8 @@ const recentKept = 512
 // Observer is told what happens. Each function may be nil, is called on the goroutine where it
 // happens with no lock held, and must return soon.
 type Observer struct {
-	Fired func(e Entry, name Name, limit time.Duration) // a deadline fired
-	Ended func(e Entry)                                 // a connection or request left the ledger; e.Done says how
+	Fired func(e Entry, why *Ending) // a deadline fired; e is as it was then
+	Ended func(e Entry)              // a connection or request left the ledger; e.Done says how
 }
 
 // row is a live connection or request.
@@ -172,10 +172,11 @@ func (l *Ledger) Counts() Counts {
 	return c
 }
 
-// add puts a row in under a new ID.
-func (l *Ledger) add(make func(id ID) row) {
-	id := ID(l.next.Add(1))
-	r := make(id)
+// newID answers the next ID.
+func (l *Ledger) newID() ID { return ID(l.next.Add(1)) }
+
+// enter puts a row in.
+func (l *Ledger) enter(id ID, r row) {
 	l.mu.Lock()
 	l.live[id] = r
 	l.mu.Unlock()
@@ -206,12 +207,12 @@ func (l *Ledger) remove(e Entry) {
 }
 
 // noteFired counts a deadline and tells the observer.
-func (l *Ledger) noteFired(e Entry, name Name, limit time.Duration) {
+func (l *Ledger) noteFired(e Entry, why *Ending) {
 	l.mu.Lock()
-	l.fired[name]++
+	l.fired[why.Name]++
 	l.mu.Unlock()
 	if f := l.observe.Load().Fired; f != nil {
-		f(e, name, limit)
+		f(e, why)
 	}
 }
 
@@ -228,5 +229,8 @@ type Ending struct {
 // Error is the text.
 func (e *Ending) Error() string { return e.Text }
 
-// Timeout tells net.Error's users whether a limit fired.
+// Timeout tells users of net.Error whether a limit fired.
 func (e *Ending) Timeout() bool { return e.Name != "" }
+
+// Temporary makes it a net.Error.
+func (e *Ending) Temporary() bool { return false }

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -9,89 +10,200 @@ import (
 
 // About is what is known of a request when it comes in.
 type About struct {
-	Route, Client, Proto, Method, Host, Path string
-	Conn                                     *Conn // nil if it is not in the ledger
-	Limits                                   Limits
+	Message
+	Route, Client string
+	Conn          *Conn // nil if its connection is not in the ledger (HTTP/3)
+	Limits        Limits
 }
 
-// Req is one live request. Made by Ledger.Begin, ended by End.
+// Req is one live request. Made by Ledger.Begin, ended by End. Its methods are safe for
+// concurrent use.
 type Req struct {
+	watch
 	ledger *Ledger
 	id     ID
 	start  time.Time
+	ctx    context.Context // ends with the request
 	cancel context.CancelCauseFunc
 
-	in, out  atomic.Int64
-	progress atomic.Int64 // UnixNano of the last progress
-	ending   atomic.Pointer[Ending]
+	in, out atomic.Int64
+	ending  atomic.Pointer[Ending]
+	total   *Gate
 
-	mu      sync.Mutex // guards the rest
-	about   About
-	phase   Phase
-	phaseAt time.Time
-	origin  string
-	status  int
-	ctype   string
-	size    int64
-	break_  []func() // what makes blocked I/O return
+	mu     sync.Mutex // guards the rest; taken before watch.mu
+	about  About
+	origin string
+	status int
+	ctype  string
+	size   int64
+	facts  Facts
+	breaks []func() // what makes blocked I/O return; nil once ended
 }
 
-// Begin enters a request. The context it answers is cancelled, with an *Ending as its cause,
-// when the request is killed or a deadline fires.
+type requestKey struct{}
+
+// From answers the request of a context, nil if it is in no ledger.
+func From(ctx context.Context) *Req {
+	r, _ := ctx.Value(requestKey{}).(*Req)
+	return r
+}
+
+// Begin enters a request. The context it answers carries it for From, and is cancelled with
+// an *Ending as its cause when the request is killed or a deadline of the client's side fires.
 func (l *Ledger) Begin(ctx context.Context, about About) (*Req, context.Context) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	now := time.Now()
-	var req *Req
-	l.add(func(id ID) row {
-		req = &Req{ledger: l, id: id, start: now, cancel: cancel, about: about, phase: Handling, phaseAt: now, size: -1}
-		req.progress.Store(now.UnixNano())
-		return req
-	})
-	return req, ctx
+	r := &Req{ledger: l, id: l.newID(), start: now, ctx: ctx, cancel: cancel, about: about, size: -1}
+	r.watch = newWatch(Handling, now)
+	r.watch.over = func(_ *Gate, e *Ending) { l.noteFired(r.snapshot(time.Now()), e) }
+	r.total = &Gate{w: &r.watch, idle: LimitTotal, limit: about.Limits.Total, fire: r.kill}
+	if r.total.limit > 0 {
+		r.total.Enter()
+	}
+	l.enter(r.id, r)
+	return r, context.WithValue(ctx, requestKey{}, r)
+}
+
+func (r *Req) conn() *Conn {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.about.Conn
 }
 
 // ID is the request's.
 func (r *Req) ID() ID { return r.id }
 
-// kill ends the request; the first ending counts.
+// Started is when it came in.
+func (r *Req) Started() time.Time { return r.start }
+
+// Limits are those of the request's route.
+func (r *Req) Limits() Limits {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.about.Limits
+}
+
+// SetRoute says which route handles the request, and its limits: for gates made from now on,
+// and for the total.
+func (r *Req) SetRoute(route string, limits Limits) {
+	r.mu.Lock()
+	if route != "" {
+		r.about.Route = route
+	}
+	r.about.Limits = limits
+	r.mu.Unlock()
+	r.total.Leave(0)
+	r.watch.mu.Lock()
+	r.total.limit = limits.Total - time.Since(r.start)
+	if limits.Total <= 0 {
+		r.total.limit = Never
+	} else if r.total.limit <= 0 {
+		r.total.limit = 1
+	}
+	r.watch.mu.Unlock()
+	if limits.Total > 0 {
+		r.total.Enter()
+	}
+}
+
+// Gate makes a gate for a phase with the route's limits. fire breaks the wait when a limit
+// fires; nil ends the whole request.
+func (r *Req) Gate(p Phase, fire func(*Ending)) *Gate {
+	if fire == nil {
+		fire = r.kill
+	}
+	return r.watch.gate(p, r.Limits(), fire)
+}
+
+// AddIn counts bytes of the request body, AddOut of the response body.
+func (r *Req) AddIn(n int) { r.in.Add(int64(n)) }
+
+// AddOut counts bytes of the response body.
+func (r *Req) AddOut(n int) { r.out.Add(int64(n)) }
+
+// SetOrigin says where the request goes.
+func (r *Req) SetOrigin(address string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.origin = address
+}
+
+// SetResponse says what the client is sent: size is -1 if not known.
+func (r *Req) SetResponse(status int, contentType string, size int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status, r.ctype, r.size = status, contentType, size
+}
+
+// OnKill adds what makes blocked reads and writes of the request return. f is not called once
+// End has returned.
+func (r *Req) OnKill(f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.breaks = append(r.breaks, f)
+	if r.ending.Load() != nil {
+		f()
+	}
+}
+
+// Kill ends the request for the reason given; the first one counts.
+func (r *Req) Kill(why *Ending) { r.kill(why) }
+
 func (r *Req) kill(why *Ending) {
 	if !r.ending.CompareAndSwap(nil, why) {
 		return
 	}
 	r.cancel(why)
 	r.mu.Lock()
-	breaks := r.break_
-	r.mu.Unlock()
-	for _, f := range breaks {
+	defer r.mu.Unlock()
+	for _, f := range r.breaks {
 		f()
 	}
+}
+
+// Ending is why the gateway or an operator ended the request, nil if neither did.
+func (r *Req) Ending() *Ending { return r.ending.Load() }
+
+// Gone tells whether the request was given up by the client: its context ended, and neither
+// the gateway nor an operator did it.
+func (r *Req) Gone() bool { return r.ctx.Err() != nil && r.ending.Load() == nil }
+
+// EndingOf finds the reason in an error or in the cause of a context.
+func EndingOf(err error) *Ending {
+	var e *Ending
+	if errors.As(err, &e) {
+		return e
+	}
+	return nil
 }
 
 func (r *Req) snapshot(now time.Time) Entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	last := time.Unix(0, r.progress.Load())
 	e := Entry{
-		ID: r.id, Kind: Request, Side: Client, Phase: r.phase, Started: r.start,
-		AgeSeconds: now.Sub(r.start).Seconds(), PhaseSeconds: now.Sub(r.phaseAt).Seconds(),
-		IdleSeconds: now.Sub(last).Seconds(), LastProgress: last,
-		InBytes: r.in.Load(), OutBytes: r.out.Load(), SizeBytes: r.size,
-		Route: r.about.Route, Client: r.about.Client, Origin: r.origin, Proto: r.about.Proto,
-		Method: r.about.Method, Host: r.about.Host, Path: r.about.Path, Status: r.status, Type: r.ctype,
+		ID: r.id, Kind: Request, Side: Client, Started: r.start,
+		Progress: Progress{AgeSeconds: now.Sub(r.start).Seconds(), InBytes: r.in.Load(), OutBytes: r.out.Load(), SizeBytes: r.size},
+		Message:  r.about.Message,
+		Route:    r.about.Route, Client: r.about.Client, Origin: r.origin,
 	}
-	if age := e.AgeSeconds; age > 0 {
-		e.Rate = float64(e.InBytes+e.OutBytes) / age
-	}
+	e.Status, e.Type = r.status, r.ctype
+	r.watch.mu.Lock()
+	r.watch.fill(&e, now)
+	r.watch.mu.Unlock()
 	if r.about.Conn != nil {
 		e.Conn = r.about.Conn.id
 	}
 	return e
 }
 
-// End takes the request out of the ledger.
+// End takes the request out of the ledger. Only the first call counts.
 func (r *Req) End(done Outcome) {
+	r.watch.stop()
+	r.mu.Lock()
+	r.breaks = nil
+	r.mu.Unlock()
 	r.cancel(nil)
 	e := r.snapshot(time.Now())
-	e.Phase, e.Done = Ended, &done
+	e.Phase, e.Deadline, e.Done = Ended, nil, &done
 	r.ledger.remove(e)
 }

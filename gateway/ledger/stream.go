@@ -1,0 +1,17 @@
+package ledger
+
+import (
+	"mime"
+	"strings"
+)
+
+// IsStream tells content types whose messages come when they come: event streams, gRPC, and
+// lines of JSON. They have no least rate, and the idle limit of tunnels.
+func IsStream(contentType string) bool {
+	t, _, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		return false
+	}
+	return t == "text/event-stream" || strings.HasPrefix(t, "application/grpc") ||
+		t == "application/x-ndjson" || t == "application/json-seq" || t == "application/stream+json"
+}
