@@ -53,6 +53,7 @@ type Gate struct {
 	fire  func(*Ending)        // breaks the wait
 	taken func() (int64, bool) // bytes the other end has taken from the system's buffers; nil: not known
 
+	fired     bool
 	running   bool
 	begun     time.Time // of this wait
 	rateBegun time.Time // from when this wait counts for the rate
@@ -69,7 +70,7 @@ func (w *watch) enter(g *Gate) {
 	now := time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.stopped || g.running {
+	if w.stopped || g.running || g.fired {
 		return
 	}
 	g.running, g.begun, g.rateBegun, g.sampled, g.tick = true, now, now, false, now
@@ -91,8 +92,9 @@ func (w *watch) leave(g *Gate, n int) {
 	if n > 0 {
 		g.bytes += int64(n)
 		w.noteBytes(now, n)
-		if !w.stopped {
+		if !w.stopped && !g.fired {
 			slow = g.slow(g.waited)
+			g.fired = slow != nil
 		}
 	}
 	w.mu.Unlock()
@@ -222,7 +224,7 @@ func (w *watch) check() {
 		}
 		if e := g.verdict(now); e != nil {
 			fired = append(fired, firing{g, e})
-			g.due = time.Time{} // it fires once
+			g.due, g.fired = time.Time{}, true
 		} else {
 			g.plan()
 		}
