@@ -57,7 +57,6 @@ type xyChart struct {
 	yTicks       []chartdraw.Tick
 	lines        []line
 	labels       []chartdraw.Value2 // names beside points
-	tall         bool
 }
 
 func (x *xyChart) render(l Look) ([]byte, error) {
@@ -71,10 +70,11 @@ func (x *xyChart) render(l Look) ([]byte, error) {
 	grid := chartdraw.Style{StrokeColor: p.grid, StrokeWidth: 1}
 	name := chartdraw.Style{FontStyle: l.font(p.ink)}
 	c := chartdraw.Chart{Width: l.Width, Height: height, Font: charts.GetDefaultFont(),
-		Background: chartdraw.Style{FillColor: p.paper, Padding: chartdraw.NewBox(34, 14, 16, 10)},
-		Canvas:     chartdraw.Style{FillColor: p.paper},
-		XAxis:      chartdraw.XAxis{Name: x.xName, NameStyle: name, Style: text, Ticks: x.xTicks(most), GridMajorStyle: grid},
-		YAxis:      chartdraw.YAxis{Name: x.yName, NameStyle: name, Style: text, Ticks: x.yTicks, GridMajorStyle: grid, AxisType: chartdraw.YAxisPrimary}}
+		Background:     chartdraw.Style{FillColor: p.paper, Padding: chartdraw.NewBox(14+15*x.legendRows(l), 14, 16, 10)},
+		Canvas:         chartdraw.Style{FillColor: p.paper},
+		XAxis:          chartdraw.XAxis{Name: x.xName, NameStyle: name, Style: text, Ticks: x.xTicks(most), GridMajorStyle: grid, GridMinorStyle: grid},
+		YAxis:          chartdraw.YAxis{Style: chartdraw.Hidden(), Range: &chartdraw.ContinuousRange{Min: 0, Max: 1}}, // the library's first axis stands on the right
+		YAxisSecondary: chartdraw.YAxis{Name: x.yName, NameStyle: name, Style: text, Ticks: x.yTicks, GridMajorStyle: grid, GridMinorStyle: grid}}
 	for _, s := range x.lines {
 		style := chartdraw.Style{StrokeColor: p.of(s.tone), StrokeWidth: 2}
 		if s.dash {
@@ -83,7 +83,7 @@ func (x *xyChart) render(l Look) ([]byte, error) {
 		if s.dots {
 			style = chartdraw.Style{StrokeColor: drawing.ColorTransparent, StrokeWidth: -1, DotColor: p.of(s.tone), DotWidth: 5}
 		}
-		c.Series = append(c.Series, chartdraw.ContinuousSeries{Name: s.name, XValues: s.x, YValues: s.y, Style: style})
+		c.Series = append(c.Series, chartdraw.ContinuousSeries{Name: s.name, XValues: s.x, YValues: s.y, Style: style, YAxis: chartdraw.YAxisSecondary})
 	}
 	if len(x.labels) > 0 {
 		c.Elements = append(c.Elements, x.names(l))
@@ -100,6 +100,19 @@ func (x *xyChart) render(l Look) ([]byte, error) {
 	return out.Bytes(), err
 }
 
+// legendRows guesses how many rows the legend takes.
+func (x *xyChart) legendRows(l Look) int {
+	rows, left := 1, 10
+	for _, s := range x.lines {
+		width := 34 + len([]rune(s.name))*int(l.fontSize()*0.8)
+		if left+width > l.Width && left > 10 {
+			rows, left = rows+1, 10
+		}
+		left += width
+	}
+	return rows
+}
+
 // legend names the lines above the canvas, in rows as wide as there is room.
 func (x *xyChart) legend(l Look) chartdraw.Renderable {
 	return func(r chartdraw.Renderer, canvas chartdraw.Box, _ chartdraw.Style) {
@@ -111,21 +124,33 @@ func (x *xyChart) legend(l Look) chartdraw.Renderable {
 			if left+width+34 > l.Width && left > 10 {
 				left, y = 10, y+15
 			}
-			r.SetStrokeColor(p.of(s.tone))
-			r.SetStrokeWidth(3)
-			if s.dash {
-				r.SetStrokeDashArray([]float64{5, 4})
-			} else {
-				r.SetStrokeDashArray(nil)
-			}
-			r.MoveTo(left, y-4)
-			r.LineTo(left+16, y-4)
-			r.Stroke()
+			s.key(r, left, y-4, p.of(s.tone))
 			chartdraw.Style{FontStyle: l.font(p.ink)}.WriteTextOptionsToRenderer(r)
 			r.Text(s.name, left+20, y)
 			left += width + 34
 		}
 	}
+}
+
+// key draws what stands for the line in the legend.
+func (s line) key(r chartdraw.Renderer, x, y int, color drawing.Color) {
+	r.SetStrokeColor(color)
+	r.SetStrokeDashArray(nil)
+	if s.dots {
+		r.SetStrokeWidth(0)
+		r.SetFillColor(color)
+		r.Circle(4.5, x+10, y)
+		r.Fill()
+		return
+	}
+	if s.dash {
+		r.SetStrokeDashArray([]float64{5, 4})
+	}
+	r.SetStrokeWidth(3)
+	r.MoveTo(x, y)
+	r.LineTo(x+16, y)
+	r.Stroke()
+	r.SetStrokeDashArray(nil)
 }
 
 // names writes labels beside points, on the side where there is room, each clear of those before it.
@@ -152,7 +177,7 @@ func (x *xyChart) names(l Look) chartdraw.Renderable {
 			size := r.MeasureText(v.Label)
 			px, py := at(v)
 			w, h := size.Width(), size.Height()
-			tries := [][2]int{{px + 9, py + h/2}, {px - 9 - w, py + h/2}, {px - w/2, py - 10}, {px - w/2, py + 10 + h}, {px + 9, py - 10}, {px + 9, py + 10 + h}, {px - 9 - w, py - 10}, {px - 9 - w, py + 10 + h}}
+			tries := [][2]int{{px - 6 - w, py - 7}, {px - w/2, py - 10}, {px - 9 - w, py + h/2}, {px + 6, py - 8}, {px + 9, py + h/2}, {px + 8, py + 8 + h}, {px - w/2, py + 10 + h}, {px - 6 - w, py + 8 + h}}
 			for _, t := range tries {
 				box := chartdraw.NewBox(t[1]-h, t[0], t[0]+w, t[1])
 				if t[0] < canvas.Left-4 || t[0]+w > l.Width-2 || t[1]-h < canvas.Top-6 || t[1] > canvas.Bottom+2 {
@@ -183,10 +208,7 @@ func heatMap(l Look, values [][]float64, rows, columns []string, lowGood bool) (
 			}
 		}
 	}
-	o.Theme, o.BaseColorIndex = l.theme(), 0
-	if lowGood {
-		o.BaseColorIndex = 1
-	}
+	o.Theme = l.heatTheme(lowGood)
 	style := charts.FontStyle{FontSize: l.fontSize(), FontColor: l.palette().ink}
 	o.XAxis = charts.HeatMapAxis{Title: "to", Labels: shorten(columns, l.Width/max(1, len(columns))/9), LabelFontStyle: style, TitleFontStyle: style, LabelCount: len(columns)}
 	o.YAxis = charts.HeatMapAxis{Title: "from", Labels: shorten(rows, 14), LabelFontStyle: style, TitleFontStyle: style, LabelCount: len(rows)}

@@ -12,8 +12,21 @@ import (
 	"github.com/honeyant/honeyant/bench"
 )
 
-func tick(x, y float64, label string) chartdraw.Value2 {
-	return chartdraw.Value2{XValue: x, YValue: y, Label: label}
+// label names a point; points at one place share a label.
+func (x *xyChart) label(at, y float64, name string) {
+	for i := range x.labels {
+		l := &x.labels[i]
+		if math.Abs(l.XValue-at) < 1e-6 && math.Abs(l.YValue-y) < 0.5 {
+			const most = 36
+			if long := l.Label + ", " + name; len(long) <= most {
+				l.Label = long
+			} else if !strings.HasSuffix(l.Label, "…") {
+				l.Label += ", …"
+			}
+			return
+		}
+	}
+	x.labels = append(x.labels, chartdraw.Value2{XValue: at, YValue: y, Label: name})
 }
 
 func logTicksBetween(low, high float64) func(most int) []chartdraw.Tick {

@@ -14,13 +14,13 @@ type Look struct {
 	Width int  // pixels; the height follows
 }
 
-// The widths of the page: a desk, and a phone of 360 pixels.
+// The widths of pictures in the page: half of a desk's column, and a phone of 360 pixels.
 const (
-	WideWidth   = 760
+	WideWidth   = 560
 	NarrowWidth = 330
 )
 
-func (l Look) narrow() bool { return l.Width < 500 }
+func (l Look) narrow() bool { return l.Width < 450 }
 
 // palette are the colours of a look. Series colours differ in hue and lightness, so that they
 // can be told apart without seeing hues.
@@ -51,6 +51,15 @@ func (l Look) theme() charts.ColorPalette {
 	p := l.palette()
 	return charts.MakeTheme(charts.ThemeOption{IsDarkMode: l.Dark, AxisStrokeColor: p.grid, AxisSplitLineColor: p.grid, BackgroundColor: p.paper,
 		TextColor: p.ink, SeriesColors: p.series})
+}
+
+// heatTheme has one base colour, light enough on light paper and dark enough on dark that the
+// figures in the cells can be read.
+func (l Look) heatTheme(lowGood bool) charts.ColorPalette {
+	p := l.palette()
+	base := map[bool]map[bool]string{false: {false: "7fb0f5", true: "f7b37a"}, true: {false: "2b5ca8", true: "8a4a12"}}[l.Dark][lowGood]
+	return charts.MakeTheme(charts.ThemeOption{IsDarkMode: l.Dark, AxisStrokeColor: p.grid, AxisSplitLineColor: p.grid, BackgroundColor: p.paper,
+		TextColor: p.ink, SeriesColors: []charts.Color{drawing.ColorFromHex(base)}})
 }
 
 func (l Look) fontSize() float64 {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-analyze/charts/chartdraw"
+
 	"github.com/honeyant/honeyant/advice"
 	"github.com/honeyant/honeyant/bench"
 	"github.com/honeyant/honeyant/bench/history"
@@ -149,6 +151,9 @@ func glance() []struct{ label, name, also string } {
 	}
 }
 
+// unsteady is the spread from which on a card mentions it.
+const unsteady = 0.03
+
 func card(runs []*bench.Run, m advice.Machine, o Options) (Card, error) {
 	last := runs[len(runs)-1]
 	h := last.Host
@@ -173,7 +178,7 @@ func card(runs []*bench.Run, m advice.Machine, o Options) (Card, error) {
 			continue
 		}
 		f := CardFigure{Label: g.label, Value: number(r.Median) + " " + r.Unit}
-		if len(r.Samples) > 1 {
+		if len(r.Samples) > 1 && r.MAD > unsteady*r.Median {
 			f.Spread = "±" + number(r.MAD)
 		}
 		if v, ok := r.Value(g.also); ok && g.also != "" {
@@ -348,11 +353,11 @@ func valueChart(k advice.Ranking, table Table) Chart {
 	price := func(m advice.Ranked) float64 { return m.Score / m.PerMoney }
 	slices.SortFunc(sorted, func(a, b advice.Ranked) int { return cmp.Compare(price(a), price(b)) })
 	low, high := math.Inf(1), 0.0
-	chart := xyChart{xName: "US dollars a month", yName: "score", yTicks: linearTicks(0, 110, 5)}
+	chart := xyChart{xName: "US dollars a month", yName: "score", yTicks: append(linearTicks(0, 100, 5), chartdraw.Tick{Value: 112})}
 	for _, m := range sorted {
 		x, y = append(x, math.Log10(price(m))), append(y, m.Score)
 		low, high = min(low, price(m)), max(high, price(m))
-		chart.labels = append(chart.labels, tick(math.Log10(price(m)), m.Score, m.Machine))
+		chart.label(math.Log10(price(m)), m.Score, m.Machine)
 		if m.Pareto {
 			if len(px) > 0 { // a step: between two offers nothing can be bought
 				px, py = append(px, math.Log10(price(m))), append(py, py[len(py)-1])

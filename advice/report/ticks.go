@@ -34,16 +34,19 @@ func linearTicks(low, high float64, n int) []chartdraw.Tick {
 	return ticks
 }
 
-// logTicks covers [low, high], both positive, with ticks at powers of ten, and at 2 and 5 between
+// logTicks covers [low, high], both positive, with ticks at powers of ten, and more between
 // them where there are few. Values are logarithms to base ten.
 func logTicks(low, high float64, most int) []chartdraw.Tick {
 	from, to := math.Floor(math.Log10(low)+1e-9), math.Ceil(math.Log10(high)-1e-9)
 	if to <= from {
 		to = from + 1
 	}
-	marks := []float64{1, 2, 5}
-	if (to-from)*3 > float64(most) {
-		marks = marks[:1]
+	marks := []float64{1}
+	decades := math.Log10(high) - math.Log10(low)
+	for _, finer := range [][]float64{{1, 3}, {1, 2, 5}, {1, 1.5, 2, 3, 5, 7}, {1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8}} {
+		if decades*float64(len(finer)) <= float64(most) {
+			marks = finer
+		}
 	}
 	every := max(1, int(math.Ceil((to-from)/float64(max(most, 1)))))
 	var ticks []chartdraw.Tick
