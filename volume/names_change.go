@@ -34,7 +34,9 @@ func (v *Volume) call(ctx context.Context, s *session, op meta.Op) (meta.Reply, 
 	if s.leaser == nil {
 		return s.meta.Do(ctx, op)
 	}
-	if r, err, done := v.journal.carryOut(ctx, s, op); done {
+	r, err, done, over := v.journal.carryOut(ctx, s, op)
+	defer over()
+	if done {
 		if !meta.ReadOnly(op) && err == nil && n.keepers.Load() != nil {
 			n.tell(v.journal.concerned(op))
 		}

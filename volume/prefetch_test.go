@@ -117,6 +117,9 @@ func TestPageTellsWhatIsNotThere(t *testing.T) {
 		c := volumetest.NewCluster(t, 1, 1<<30)
 		other, _ := c.OpenLeased(t, nil)
 		dir := fill(t, other, "d", 50)
+		if err := other.Sync(bg); err != nil {
+			t.Fatal(err)
+		}
 		v, s := c.OpenLeased(t, nil)
 		for i := range 3 {
 			lookup(t, v, dir, fmt.Sprintf("f%05d", i))
