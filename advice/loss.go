@@ -64,8 +64,11 @@ func (c *Colony) risk(h Hazards) (Risk, []string) {
 	rate := -math.Log1p(-h.LossPerYear) / hoursOfYear
 	hit := c.hitShare(len(stores), t+1)
 	r.DataYear = lossWithin(chain{n: len(stores), tolerates: t, die: rate, heal: 1 / r.HealHours, hit: hit}, hoursOfYear)
-	say("%d stores, each lost with %.2g %% a year, %d at once survivable: %s of losing something within a year", len(stores), 100*h.LossPerYear, t, Probability(r.DataYear))
+	say("%s, each lost with %.2g %% a year, %d at once survivable: %s of losing something within a year", count(len(stores), "store"), 100*h.LossPerYear, t, Probability(r.DataYear))
 	r.EitherYear = 1 - (1-r.DataYear)*(1-r.NamesYear)
+	if len(c.Machines) == 1 { // one event takes both
+		r.EitherYear = max(r.DataYear, r.NamesYear)
+	}
 	return r, steps
 }
 
@@ -79,7 +82,7 @@ func (c *Colony) namesRisk(h Hazards, say func(string, ...any)) float64 {
 		heal = h.HandHours
 	}
 	p := lossWithin(chain{n: copies, tolerates: min(copies-1, 1), die: rate, heal: 1 / heal, hit: 1}, hoursOfYear)
-	say("metadata on %d machines, a lost one replaced within %.1f h: %s a year", copies, heal, Probability(p))
+	say("metadata on %s, a lost one replaced within %.1f h: %s a year", count(copies, "machine"), heal, Probability(p))
 	return p
 }
 
@@ -160,4 +163,11 @@ func Probability(p float64) string {
 		text = text[:i] + "," + text[i:]
 	}
 	return strings.TrimSpace("1 in " + text)
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -128,8 +128,8 @@ func (o *Outcome) capacity(c *Colony) {
 	for _, i := range c.stores() {
 		raw += c.Machines[i].DiskGB.Value
 	}
-	o.say("%d stores give %.0f GB, less %.0f %% reserve; %s cost %.2g bytes a byte, each on another machine: %.1f GB of files fit, %.1f GB so that any one loss heals by itself",
-		len(c.stores()), raw, 100*reserveOfStore, o.Keep, c.perByte(), o.UsableGB, o.HealsGB)
+	o.say("%s: %.0f GB, less %.0f %% reserve, ÷ %.2g for %s on as many machines: %.1f GB of files fit, %.1f GB so that any one loss heals by itself",
+		count(len(c.stores()), "store"), raw, 100*reserveOfStore, c.perByte(), o.Keep, o.UsableGB, o.HealsGB)
 	if c.StoredGB == 0 {
 		c.StoredGB = 0.8 * o.UsableGB
 		if o.HealsGB > 0 {

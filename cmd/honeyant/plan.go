@@ -75,6 +75,7 @@ type planAnswer struct {
 	Fleet      []advice.Machine       `json:"machines,omitempty"`
 	Outcomes   []*advice.Outcome      `json:"ways"`
 	Advice     advice.Recommendation  `json:"recommended"`
+	Without    []advice.Without       `json:"without_each,omitempty"`
 	WhatIf     string                 `json:"what_if,omitempty"`
 	WhatFleet  []advice.Machine       `json:"what_if_machines,omitempty"`
 	WhatWays   []*advice.Outcome      `json:"what_if_ways,omitempty"`
@@ -110,6 +111,10 @@ func (p *planOptions) run(ctx context.Context, w io.Writer) error {
 		}
 	}
 	a.Advice = advice.Recommend(a.Outcomes, p.gb)
+	var err error
+	if a.Without, err = advice.WithoutEach(a.Fleet, a.Advice.Best, p.wish, p.setting); err != nil {
+		return err
+	}
 	if p.json {
 		return printJSON(w, a)
 	}

@@ -13,6 +13,12 @@ func (p *planOptions) show(w io.Writer, a *planAnswer) {
 	showFleet(w, a.Fleet)
 	fmt.Fprintln(w)
 	p.showWays(w, a.Outcomes, a.Advice)
+	if len(a.Without) > 0 {
+		fmt.Fprintln(w, "\nWithout each of the machines, used in the same way:")
+		for _, m := range a.Without {
+			fmt.Fprintf(w, "  %s: %s\n", m.Machine, m.Verdict)
+		}
+	}
 	if a.WhatIf == "" {
 		return
 	}
@@ -29,6 +35,9 @@ func showFleet(w io.Writer, fleet []advice.Machine) {
 	}
 	mark := func(f advice.Figure) string {
 		text := fmt.Sprintf("%.3g", f.Value)
+		if f.Value >= 1000 {
+			text = fmt.Sprintf("%.0f", f.Value)
+		}
 		if f.Origin == advice.Assumed {
 			text += "?"
 		}

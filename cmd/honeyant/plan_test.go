@@ -50,6 +50,9 @@ func TestPlanSaysBothTotals(t *testing.T) {
 			t.Errorf("lacks %q:\n%s", want, text)
 		}
 	}
+	if text, _ = output(t, "plan", "--sample"); !strings.Contains(text, "azure: drop: ") || !strings.Contains(text, "ubuntu18: keep: ") {
+		t.Errorf("nothing is said of each machine:\n%s", text)
+	}
 	text, code = output(t, "plan", "--sample", "--remove", "azure", "--json")
 	var a planAnswer
 	if err := json.Unmarshal([]byte(text), &a); err != nil || code != exitDone {
