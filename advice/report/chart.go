@@ -18,7 +18,7 @@ type Chart struct {
 	Alt   string // what it shows, in a sentence
 	Note  string // how to read it
 	Table Table
-	draw  func(Look) ([]byte, error)
+	draw  func(l Look, title string) ([]byte, error) // title is empty unless wanted
 }
 
 // Table is rows under a header.
@@ -34,7 +34,11 @@ func (c *Chart) Draw(l Look) ([]byte, error) {
 	if l.Width <= 0 {
 		l.Width = WideWidth
 	}
-	picture, err := c.draw(l)
+	title := ""
+	if l.Title {
+		title = c.Title
+	}
+	picture, err := c.draw(l, title)
 	if err != nil {
 		return nil, fmt.Errorf("chart %s: %w", c.ID, err)
 	}
@@ -59,18 +63,22 @@ type xyChart struct {
 	labels       []chartdraw.Value2 // names beside points
 }
 
-func (x *xyChart) render(l Look) ([]byte, error) {
-	p := l.palette()
+func (x *xyChart) render(l Look, title string) ([]byte, error) {
+	p, top := l.palette(), 0
 	height := l.Width * 9 / 16
 	most := 9
 	if l.narrow() {
 		height, most = l.Width*17/20, 4
 	}
+	if title != "" {
+		top = titleHeight
+		height += top
+	}
 	text := chartdraw.Style{FontStyle: l.font(p.muted), StrokeColor: p.grid, StrokeWidth: 1}
 	grid := chartdraw.Style{StrokeColor: p.grid, StrokeWidth: 1}
 	name := chartdraw.Style{FontStyle: l.font(p.ink)}
 	c := chartdraw.Chart{Width: l.Width, Height: height, Font: charts.GetDefaultFont(),
-		Background:     chartdraw.Style{FillColor: p.paper, Padding: chartdraw.NewBox(14+15*x.legendRows(l), 14, 16, 10)},
+		Background:     chartdraw.Style{FillColor: p.paper, Padding: chartdraw.NewBox(14+15*x.legendRows(l)+top, 14, 16, 10)},
 		Canvas:         chartdraw.Style{FillColor: p.paper},
 		XAxis:          chartdraw.XAxis{Name: x.xName, NameStyle: name, Style: text, Ticks: x.xTicks(most), GridMajorStyle: grid, GridMinorStyle: grid},
 		YAxis:          chartdraw.YAxis{Style: chartdraw.Hidden(), Range: &chartdraw.ContinuousRange{Min: 0, Max: 1}}, // the library's first axis stands on the right
@@ -89,7 +97,15 @@ func (x *xyChart) render(l Look) ([]byte, error) {
 		c.Elements = append(c.Elements, x.names(l))
 	}
 	if len(x.lines) > 1 {
-		c.Elements = append(c.Elements, x.legend(l))
+		c.Elements = append(c.Elements, x.legend(l, top))
+	}
+	if title != "" {
+		c.Elements = append(c.Elements, func(r chartdraw.Renderer, _ chartdraw.Box, _ chartdraw.Style) {
+			style := l.font(p.ink)
+			style.FontSize += titleLarger
+			chartdraw.Style{FontStyle: style}.WriteTextOptionsToRenderer(r)
+			r.Text(title, 10, 20)
+		})
 	}
 	var out bytes.Buffer
 	provider := chartdraw.SVG
@@ -114,10 +130,10 @@ func (x *xyChart) legendRows(l Look) int {
 }
 
 // legend names the lines above the canvas, in rows as wide as there is room.
-func (x *xyChart) legend(l Look) chartdraw.Renderable {
+func (x *xyChart) legend(l Look, top int) chartdraw.Renderable {
 	return func(r chartdraw.Renderer, canvas chartdraw.Box, _ chartdraw.Style) {
 		p := l.palette()
-		left, y := 10, 18
+		left, y := 10, 18+top
 		for _, s := range x.lines {
 			chartdraw.Style{FontStyle: l.font(p.ink)}.WriteTextOptionsToRenderer(r)
 			width := r.MeasureText(s.name).Width()
@@ -197,8 +213,8 @@ func (x *xyChart) names(l Look) chartdraw.Renderable {
 }
 
 // heatMap is a matrix of values; NaN is an empty cell.
-func heatMap(l Look, values [][]float64, rows, columns []string, lowGood bool) ([]byte, error) {
-	p := l.painter(72 + max(28, min(44, 420/max(1, len(rows))))*len(rows))
+func heatMap(l Look, title string, values [][]float64, rows, columns []string, lowGood bool) ([]byte, error) {
+	p := l.painter(titleRoom(title) + 72 + max(28, min(44, 420/max(1, len(rows))))*len(rows))
 	o := charts.NewHeatMapOptionWithData(values)
 	for y := range o.Values {
 		o.Values[y] = slices.Clone(values[y])
@@ -208,7 +224,7 @@ func heatMap(l Look, values [][]float64, rows, columns []string, lowGood bool) (
 			}
 		}
 	}
-	o.Theme = l.heatTheme(lowGood)
+	o.Theme, o.Title = l.heatTheme(lowGood), l.title(title)
 	style := charts.FontStyle{FontSize: l.fontSize(), FontColor: l.palette().ink}
 	o.XAxis = charts.HeatMapAxis{Title: "to", Labels: shorten(columns, l.Width/max(1, len(columns))/9), LabelFontStyle: style, TitleFontStyle: style, LabelCount: len(columns)}
 	o.YAxis = charts.HeatMapAxis{Title: "from", Labels: shorten(rows, 14), LabelFontStyle: style, TitleFontStyle: style, LabelCount: len(rows)}
@@ -224,8 +240,8 @@ func heatMap(l Look, values [][]float64, rows, columns []string, lowGood bool) (
 }
 
 // bars are horizontal, the first on top.
-func bars(l Look, names []string, values []float64, tone int) ([]byte, error) {
-	p := l.painter(34 + 30*len(names))
+func bars(l Look, title string, names []string, values []float64, tone int) ([]byte, error) {
+	p := l.painter(titleRoom(title) + 34 + 30*len(names))
 	names, values = slices.Clone(names), slices.Clone(values)
 	slices.Reverse(names)
 	slices.Reverse(values)
@@ -234,6 +250,7 @@ func bars(l Look, names []string, values []float64, tone int) ([]byte, error) {
 	o.Horizontal, o.Padding = true, charts.NewBox(6, 4, 60, 4)
 	o.Theme = charts.MakeTheme(charts.ThemeOption{IsDarkMode: l.Dark, AxisStrokeColor: theme.grid, AxisSplitLineColor: theme.paper, BackgroundColor: theme.paper,
 		TextColor: theme.ink, SeriesColors: []charts.Color{theme.of(tone)}})
+	o.Title = l.title(title)
 	style := charts.FontStyle{FontSize: l.fontSize(), FontColor: theme.ink}
 	o.CategoryAxis.Labels = shorten(names, 18)
 	o.CategoryAxis.LabelFontStyle = style
@@ -246,6 +263,22 @@ func bars(l Look, names []string, values []float64, tone int) ([]byte, error) {
 		return nil, err
 	}
 	return p.Bytes()
+}
+
+const (
+	titleHeight = 24
+	titleLarger = 2 // points
+)
+
+func titleRoom(title string) int {
+	if title == "" {
+		return 0
+	}
+	return titleHeight
+}
+
+func (l Look) title(text string) charts.TitleOption {
+	return charts.TitleOption{Text: text, FontStyle: charts.FontStyle{FontSize: l.fontSize() + titleLarger, FontColor: l.palette().ink}}
 }
 
 // shorten cuts names that are too long for their place.

@@ -97,7 +97,9 @@ func pairChart(s bench.Spec, unit string, names []string, newest map[[2]string]f
 	return Chart{ID: "pairs-" + dashed(s.Name), Title: upper(s.Title) + " between machines, " + unit, Table: t,
 		Note: good + " Rows send, columns receive; the slowest way is " + worst + ".",
 		Alt:  fmt.Sprintf("Heat map of %s between %d machines, from %s to %s %s.", s.Title, len(names), number(low), number(high), unit),
-		draw: func(l Look) ([]byte, error) { return heatMap(l, values, names, names, s.Better == bench.Lower) }}
+		draw: func(l Look, title string) ([]byte, error) {
+			return heatMap(l, title, values, names, names, s.Better == bench.Lower)
+		}}
 }
 
 func dashed(name string) string { return strings.ReplaceAll(name, ".", "-") }
@@ -270,7 +272,7 @@ func cardChart(cards []Card) Chart {
 		t.Rows = append(t.Rows, row)
 	}
 	return Chart{ID: "machines", Title: "Machines", Alt: "Table of the machines and their main figures.", Table: t,
-		draw: func(l Look) ([]byte, error) { return tablePicture(l, t) }}
+		draw: func(l Look, _ string) ([]byte, error) { return tablePicture(l, t) }}
 }
 
 // tablePicture draws a table with machines across, since there are fewer of them than figures.

@@ -12,6 +12,7 @@ type Look struct {
 	Dark  bool
 	PNG   bool // else SVG
 	Width int  // pixels; the height follows
+	Title bool // with the title in the picture, for pasting it elsewhere
 }
 
 // The widths of pictures in the page: half of a desk's column, and a phone of 360 pixels.

@@ -316,7 +316,7 @@ func rankingCharts(k advice.Ranking, unit advice.Unit) ([]Chart, []string, error
 	best := k.Ranked[0]
 	charts := []Chart{{ID: "rank-" + k.Use, Title: upper(k.Title) + ": " + what, Note: "Longer is better.",
 		Alt: fmt.Sprintf("Bars of %s for %s; %s is first with %s.", what, k.Title, best.Machine, number(values[0])), Table: table,
-		draw: func(l Look) ([]byte, error) { return bars(l, names, values, 0) }}}
+		draw: func(l Look, title string) ([]byte, error) { return bars(l, title, names, values, 0) }}}
 	verdict := []string{verdictOf(k, names, values)}
 	if k.Priced {
 		charts = append(charts, valueChart(k, table))

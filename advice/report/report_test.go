@@ -133,7 +133,7 @@ func TestEveryPictureHasItsFiguresAndAllLooks(t *testing.T) {
 		if len(c.Table.Rows) == 0 || c.Alt == "" {
 			t.Errorf("%s: no figures, or no words", c.ID)
 		}
-		for _, l := range []report.Look{{Width: 760}, {Width: 330, Dark: true}, {Width: 760, PNG: true, Dark: true}} {
+		for _, l := range []report.Look{{Width: 760}, {Width: 330, Dark: true}, {Width: 760, PNG: true, Title: true}} {
 			picture, err := c.Draw(l)
 			if err != nil {
 				t.Fatalf("%s: %v", c.ID, err)
@@ -145,6 +145,7 @@ func TestEveryPictureHasItsFiguresAndAllLooks(t *testing.T) {
 				if _, err := png.Decode(bytes.NewReader(picture)); err != nil {
 					t.Errorf("%s: %v", c.ID, err)
 				}
+				keep(t, c.ID+".png", string(picture))
 				continue
 			}
 			wellFormed(t, c.ID, picture)

@@ -30,8 +30,9 @@ type reportOptions struct {
 func newBenchReport(o *options) *cobra.Command {
 	r := &reportOptions{options: o}
 	c := &cobra.Command{
-		Use:   "report",
-		Short: "everything that was measured, as one page, tables and pictures",
+		Use:     "report",
+		Aliases: []string{"verdict"},
+		Short:   "everything that was measured, as one page, tables and pictures",
 		Long: "Writes one self-contained HTML page (it asks the network for nothing and can be sent by mail) and prints its tables.\n" +
 			"With --charts each picture is also written as SVG and PNG. Before anything is measured it shows the sample of 2020.",
 		Example: "  honeyant bench report                       # honeyant-report.html and tables\n  honeyant bench report -o - > page.html\n  honeyant bench report --markdown -o '' > report.md\n  honeyant bench report --charts pictures --dark",
@@ -121,7 +122,7 @@ func (r *reportOptions) pictures(made *report.Report) (names []string, err error
 	for i := range made.Charts {
 		c := &made.Charts[i]
 		for suffix, png := range map[string]bool{".svg": false, ".png": true} {
-			picture, err := c.Draw(report.Look{Dark: r.dark, PNG: png, Width: r.width})
+			picture, err := c.Draw(report.Look{Dark: r.dark, PNG: png, Width: r.width, Title: true})
 			if err != nil {
 				return names, err
 			}
