@@ -62,7 +62,7 @@ func (s *steady) follow(l *meta.Leader) {
 	if _, err := l.RenewLeases(s.t.Context(), s.session, epoch, false); err != nil { // it has no leases of earlier epochs
 		s.t.Fatal(err)
 	}
-	if err := l.Reassert(s.session, epoch, s.stamp, files, true); err != nil {
+	if err := l.Reassert(s.session, meta.Reasserted{Epoch: epoch, Stamp: s.stamp}, files, true); err != nil {
 		s.t.Fatal(err)
 	}
 }

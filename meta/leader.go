@@ -249,30 +249,42 @@ func (l *Leader) Renew(ctx context.Context, s honeyant.SessionID) (Renewal, erro
 
 // Reassert tells what a session has open, after a change of the epoch, in as many calls as it likes; last
 // marks the last one. Only when all sessions have done so, or are dead, are orphans deleted (rule 22).
+// term is that of the session's leases when it began: what it had open under leases of earlier terms is among it.
 // Stale: the epoch is another by now; begin again.
-func (l *Leader) Reassert(s honeyant.SessionID, epoch, stamp uint64, open []OpenFile, last bool) error {
+func (l *Leader) Reassert(s honeyant.SessionID, as Reasserted, open []OpenFile, last bool) error {
 	const op = "meta.Reassert"
 	t, err := l.tenure()
 	if err != nil {
 		return err
 	}
-	if t.epoch != epoch {
-		return honeyant.E(op, honeyant.Stale, "", fmt.Errorf("epoch is %d, not %d", t.epoch, epoch))
+	if t.epoch != as.Epoch && (as.Epoch != 0 || last) {
+		return honeyant.E(op, honeyant.Stale, "", fmt.Errorf("epoch is %d, not %d", t.epoch, as.Epoch))
 	}
 	if t.sessions.hear(s) == nil {
 		return honeyant.E(op, honeyant.Fenced, "", fmt.Errorf("session %d", s))
 	}
-	return t.reassert(s, stamp, open, last)
+	return t.reassert(s, as, open, last)
 }
 
-func (t *tenure) reassert(s honeyant.SessionID, stamp uint64, open []OpenFile, last bool) error {
+// Reasserted says as of when a session tells what it has open.
+type Reasserted struct {
+	Epoch uint64 // 0: of any, if that is not all
+	Term  uint64 // of its leases, 0: none
+	Stamp uint64
+}
+
+func (t *tenure) reassert(s honeyant.SessionID, as Reasserted, open []OpenFile, last bool) error {
 	for _, f := range open {
-		t.opens.add(s, f, stamp)
+		t.opens.add(s, f, as.Stamp)
 	}
 	if t.overMeanwhile(s) {
 		return errFenced(s)
 	}
-	if last && t.opens.settled(s) {
+	if !last {
+		return nil
+	}
+	known, back := t.opens.settled(s), t.opens.returned(s, as.Term)
+	if known || back {
 		t.wakeReaper()
 	}
 	return nil

@@ -51,6 +51,7 @@ type leaseTable struct {
 	recalled uint64                      // recalls made, for status
 	retired  map[honeyant.SessionID]bool // get and renew no leases any more
 	x        exclusives
+	unsaid   unsaidOpens
 }
 
 // leaseLimits bound a leaseTable.
@@ -115,6 +116,7 @@ func newLeaseTable(epoch uint64, o leaseLimits, opens *openTable, old []honeyant
 		epoch: epoch, o: o, opens: opens, x: newExclusives(old), born: time.Now(), wake: make(chan struct{}, 1), terms: epoch << 24,
 		inodes: map[OpenFile]*leasedInode{}, sessions: map[honeyant.SessionID]*leaseSession{},
 		grace: len(old) > 0, unheard: map[honeyant.SessionID]struct{}{}, retired: map[honeyant.SessionID]bool{},
+		unsaid: unsaidOpens{wanted: map[OpenFile]struct{}{}, over: func(honeyant.SessionID) bool { return false }, wake: func() {}},
 	}
 	for _, id := range old {
 		t.unheard[id] = struct{}{}
@@ -411,6 +413,9 @@ func (t *leaseTable) grantOne(s *leaseSession, f OpenFile) bool {
 			return false
 		}
 	}
+	if t.closedFor(f) {
+		return false
+	}
 	if t.held >= 2*t.o.max {
 		return false
 	}
@@ -452,6 +457,7 @@ func (t *leaseTable) remove(s *leaseSession, f OpenFile) {
 	delete(s.files, f)
 	t.held--
 	t.tidy(f)
+	t.noHolder(f)
 }
 
 // lapsed tells whether a session has been silent for so long that its leases can not be in use any more.
@@ -464,6 +470,7 @@ func (t *leaseTable) life() time.Duration { return t.o.ttl * 3 / 2 }
 // drop ends a session's term: all its leases are gone.
 func (t *leaseTable) drop(s *leaseSession) {
 	delete(t.sessions, s.id)
+	t.handOver(s)
 	for f := range s.files {
 		t.remove(s, f)
 	}

@@ -188,6 +188,7 @@ func (t *leaseTable) endOwned(x *exclusive, taken bool) {
 		t.cool(x.file)
 	}
 	if taken {
+		t.lapse(x.id, t.terms, []OpenFile{x.file})
 		t.x.taken++
 		t.o.log.Warn("an exclusive lease is taken from a session that does not give it back", "session", x.id,
 			"volume", x.file.Volume, "inode", uint64(x.file.Ino))

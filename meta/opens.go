@@ -20,13 +20,14 @@ type openTable struct {
 	mu      sync.Mutex // guards all below
 	by      map[OpenFile]map[honeyant.SessionID]uint64
 	of      map[honeyant.SessionID]map[OpenFile]struct{}
+	lapsed  lapsedOpens
 	unknown map[honeyant.SessionID]struct{} // sessions of earlier epochs that have not said yet what they have open
 }
 
 func newOpenTable() *openTable {
 	return &openTable{
 		by: map[OpenFile]map[honeyant.SessionID]uint64{}, of: map[honeyant.SessionID]map[OpenFile]struct{}{},
-		unknown: map[honeyant.SessionID]struct{}{},
+		unknown: map[honeyant.SessionID]struct{}{}, lapsed: lapsedOpens{},
 	}
 }
 
@@ -34,7 +35,7 @@ func newOpenTable() *openTable {
 func (t *openTable) isOpen(f OpenFile) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.unknown) > 0 || len(t.by[f]) > 0
+	return len(t.unknown) > 0 || len(t.by[f]) > 0 || t.lapsed.has(f)
 }
 
 // elsewhere tells whether another session has the inode open, or may have it and has not said so yet.
@@ -52,7 +53,7 @@ func (t *openTable) registeredElsewhere(s honeyant.SessionID, f OpenFile) bool {
 	defer t.mu.Unlock()
 	by := t.by[f]
 	_, own := by[s]
-	return len(by) > 1 || len(by) == 1 && !own
+	return len(by) > 1 || len(by) == 1 && !own || t.lapsed.elsewhere(s, f)
 }
 
 // known tells whether every live session has said what it has open.
@@ -121,6 +122,7 @@ func (t *openTable) forget(s honeyant.SessionID) {
 	}
 	delete(t.of, s)
 	delete(t.unknown, s)
+	delete(t.lapsed, s)
 }
 
 // size is how many registrations there are.
@@ -137,10 +139,11 @@ type stamped struct {
 	leases *leaseTable
 }
 
-// IsOpen implements OpenTable.
+// IsOpen implements OpenTable, for the evaluation goroutine. What leases stand for is registered before they go, so
+// registrations are looked at after them, and before, to leave leases on what stays anyway alone.
 func (o stamped) IsOpen(v honeyant.VolumeID, ino honeyant.Ino) bool {
 	f := OpenFile{v, ino}
-	return o.isOpen(f) || o.leases.owned(f)
+	return o.isOpen(f) || o.leases.owned(f) || o.leases.mayBeOpen(f) || o.isOpen(f)
 }
 
 // Add implements OpenTable.

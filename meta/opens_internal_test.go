@@ -59,7 +59,7 @@ func TestOpensOfASessionThatEnds(t *testing.T) {
 		if _, err := tn.open(ctx, &Call{Session: s, Stamp: 1, Op: op}, op); !errors.Is(err, honeyant.Fenced) {
 			t.Errorf("the open: %v", err)
 		}
-		if err := tn.reassert(s, 1, []OpenFile{{1, ino}}, true); !errors.Is(err, honeyant.Fenced) {
+		if err := tn.reassert(s, Reasserted{Stamp: 1}, []OpenFile{{1, ino}}, true); !errors.Is(err, honeyant.Fenced) {
 			t.Errorf("the assertion: %v", err)
 		}
 		if n := l.Opens(); n != 0 {

@@ -15,6 +15,8 @@ func (t *tenure) run(p *pending) {
 		return // its caller has gone, and nothing was done
 	}
 	call := p.call
+	t.leases.evaluating(call)
+	defer t.leases.evaluated()
 	var s *session
 	if call.Session != 0 && !ReadOnly(call.Op) {
 		s = t.sessions.get(call.Session)
@@ -198,6 +200,7 @@ func (t *tenure) keep(s *session, call *Call, rec *slotRecord, changes *kv.Batch
 // join adds the changes of one call, which g stands for, to the present batch, and notes what the leader's memory has
 // to learn.
 func (t *tenure) join(call *Call, ev *evaluated, g *gate) {
+	t.leases.accepted()
 	f := t.cur
 	f.batch.Append(ev.changes)
 	t.overlay.Apply(f.seq, ev.changes)

@@ -117,6 +117,7 @@ func newTenure(ctx context.Context, l *Leader, epoch uint64) (*tenure, error) {
 		old = append(old, s.id)
 	}
 	t.leases = newLeaseTable(epoch, leaseLimits{ttl: l.o.LeaseTTL, max: l.o.MaxLeases, recall: l.o.RecallLimit, log: l.o.Log}, t.opens, old)
+	t.leases.unsaid.over, t.leases.unsaid.wake = t.sessionOver, t.wakeReaper
 	t.ctx, t.fail = context.WithCancelCause(ctx)
 	t.verifier = &verifier{ctx: t.ctx, verify1: l.proposer.Verify}
 	t.cur = t.newFlight(1)

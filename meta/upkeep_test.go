@@ -111,14 +111,14 @@ func TestOrphansOutliveTheLeader(t *testing.T) {
 		if l.OpensKnown() || orphans(t, l) != 1 {
 			t.Fatal("deleted before the sessions have said what they have open")
 		}
-		if err := l.Reassert(a, epoch, 2, []meta.OpenFile{f}, true); err != nil {
+		if err := l.Reassert(a, meta.Reasserted{Epoch: epoch, Stamp: 2}, []meta.OpenFile{f}, true); err != nil {
 			t.Fatal(err)
 		}
-		wantKind(t, l.Reassert(b, epoch-1, 2, nil, true), honeyant.Stale)
+		wantKind(t, l.Reassert(b, meta.Reasserted{Epoch: epoch - 1, Stamp: 2}, nil, true), honeyant.Stale)
 		if l.OpensKnown() {
 			t.Fatal("b has not said anything")
 		}
-		if err := l.Reassert(b, epoch, 2, nil, true); err != nil || !l.OpensKnown() {
+		if err := l.Reassert(b, meta.Reasserted{Epoch: epoch, Stamp: 2}, nil, true); err != nil || !l.OpensKnown() {
 			t.Fatal(err)
 		}
 		for _, s := range []honeyant.SessionID{a, b} { // and that they hold nothing exclusively

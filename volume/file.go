@@ -64,14 +64,15 @@ func (v *Volume) Create(ctx context.Context, n NewNode, f OpenFlags, exclusive b
 	if r.Existed {
 		return file.created(ctx, r.Attr)
 	}
+	local := v.journal.madeHere(r.Attr.Ino)
 	in.mu.Lock()
 	in.learn(r.Attr, sent)
-	in.registered, in.parent = s, n.Parent
+	in.parent = n.Parent
+	if !local {
+		in.registeredBy(s)
+	}
 	in.mu.Unlock()
-	switch local := v.journal.madeHere(r.Attr.Ino); {
-	case local && in.openHere():
-		return r.Attr, file, nil
-	case !local && v.link.still(s):
+	if local && in.openLeased() || !local && v.link.still(s) {
 		return r.Attr, file, nil
 	}
 	// As in sendOpen.
@@ -118,7 +119,7 @@ func (in *inode) register(ctx context.Context) error {
 		return v.fault(ctx, "volume.Open", in.object(), err)
 	}
 	defer in.reg.give()
-	if in.openHere() {
+	if in.openLeased() {
 		return nil
 	}
 	in.mu.Lock()
@@ -129,20 +130,6 @@ func (in *inode) register(ctx context.Context) error {
 		return err
 	}
 	return in.sendOpen(ctx)
-}
-
-// openHere tells whether the inode is held exclusively, for then the leader need not know that it is open. It counts
-// as open here already, so whoever gives the lease back from now on registers it.
-func (in *inode) openHere() bool {
-	r, ok := in.v.journal.open(in.ino)
-	if !ok {
-		return false
-	}
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.registered = nil
-	in.learn(r, time.Now())
-	return true
 }
 
 // registerNow tells the leader that the inode is open here, unless it knows.
@@ -191,9 +178,22 @@ func (in *inode) openOp() *meta.Open {
 func (in *inode) opened(r *meta.ExtentsReply, s *session, sent time.Time) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.registered = s
+	in.registeredBy(s)
+	in.learnOpen(r, sent)
+}
+
+// registeredBy notes that the session has counted one more open of the inode. in.mu is held.
+func (in *inode) registeredBy(s *session) {
+	if in.registered != s {
+		in.registered, in.counted = s, 0
+	}
+	in.counted++
+}
+
+// learnOpen takes in what an open tells. in.mu is held.
+func (in *inode) learnOpen(r *meta.ExtentsReply, sent time.Time) {
 	in.learn(r.Attr, sent)
-	if r.Attr.Version == in.attr.Version {
+	if r.Attr.Version == in.attr.Version && r.Until > 0 {
 		in.ext.add(0, int64(min(r.Until, honeyant.MaxFileSize)), r.Extents, r.Chunks)
 	}
 }
@@ -328,11 +328,11 @@ func (f *File) giveBack(ctx context.Context) error {
 		return v.fault(ctx, "volume.Release", in.object(), err)
 	}
 	defer in.reg.give()
-	v.mu.Lock()
+	in.mu.Lock()
+	v.mu.Lock() // in one step: a Create may be about to count
 	last = in.opens == 0
 	v.mu.Unlock()
-	in.mu.Lock()
-	s := in.registered
+	s, counted := in.registered, in.counted
 	if last {
 		in.registered = nil
 	}
@@ -343,6 +343,16 @@ func (f *File) giveBack(ctx context.Context) error {
 	if !last || s == nil || s != v.link.current() {
 		return nil
 	}
-	_, err := ask(ctx, v, "volume.Release", &meta.Release{Volume: v.o.Volume, Ino: in.ino})
-	return err
+	if opener, ok := s.leaser.(leasedOpener); ok {
+		for range counted {
+			opener.CloseLeased(meta.OpenFile{Volume: v.o.Volume, Ino: in.ino})
+		}
+		return nil
+	}
+	for range counted { // of these the session tells the leader once
+		if _, err := ask(ctx, v, "volume.Release", &meta.Release{Volume: v.o.Volume, Ino: in.ino}); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -24,6 +24,7 @@ type inode struct {
 	moments
 	ext        extentCache
 	registered *session // under which the leader knows that it is open
+	counted    int      // how often it was opened there
 	locks      int      // how often a lock was asked for since the inode was opened
 	policy     policyAt
 	parent     honeyant.Ino // directory it was created in here, for its policy; 0: not known
@@ -106,14 +107,14 @@ func (v *Volume) allInodes() []*inode {
 }
 
 // fresh is the one place that decides whether what is remembered of the inode may be used without
-// asking the leader. Without leases that is a short time after an answer to a
-// session that lives; a lease will say so here.
+// asking the leader: under a lease, and without one for a short time after an answer to a
+// session that lives.
 // in.mu is held.
 func (in *inode) fresh() bool {
 	if in.known && in.v.journal.holds(in.ino) {
 		return true
 	}
-	return in.known && time.Since(in.checked) < in.v.o.FlushInterval && !in.v.link.current().dead.Load()
+	return in.known && (time.Since(in.checked) < in.v.o.FlushInterval && !in.v.link.current().dead.Load() || in.v.vouches(in.ino, in.attr.Version))
 }
 
 // learn takes in attributes that the leader sent in answer to a request of the moment sent. A

@@ -34,7 +34,10 @@ type nameCache struct {
 	recalled [genSlots]uint64
 	changed  [genSlots]uint64
 	busy     map[honeyant.Ino]int
-	walks    map[honeyant.Ino]*walk // directories in which names are looked up
+	walks    map[walkKey]*walk // directories in which names are looked up, or files read
+
+	recent        list.List // of *knownInode with contents, the one used last in front
+	contentsBytes int64
 
 	hits, misses, recalls atomic.Uint64
 
@@ -46,22 +49,27 @@ const genSlots = 4096
 
 // knownInode is what is remembered of one inode.
 type knownInode struct {
-	ino      honeyant.Ino
-	at       *list.Element
-	bytes    int64
-	known    bool // attr is
-	attr     honeyant.Attr
-	target   string            // of a symlink; empty: not known
-	xattrs   map[string][]byte // nil values: there is none
-	names    []string          // of all xattrs
-	allNames bool
-	entries  map[string]knownEntry
-	complete bool   // entries are all there are
-	shed     int    // how often entries were forgotten for want of room
-	listed   bool   // entries up to this cookie and name are all there are
-	cookie   uint64 // "
-	lastName string // "
-	walk     *walk  // brought it, and nobody has used it
+	ino        honeyant.Ino
+	at         *list.Element
+	bytes      int64
+	known      bool // attr is
+	attr       honeyant.Attr
+	target     string            // of a symlink; empty: not known
+	xattrs     map[string][]byte // nil values: there is none
+	names      []string          // of all xattrs
+	allNames   bool
+	entries    map[string]knownEntry
+	complete   bool         // entries are all there are
+	shed       int          // how often entries were forgotten for want of room
+	listed     bool         // entries up to this cookie and name are all there are
+	cookie     uint64       // "
+	lastName   string       // "
+	walk       *walk        // brought it, and nobody has used it
+	dir        honeyant.Ino // in which it was found under a name with cookie; 0: not known
+	cookieIn   uint64       // "
+	contents   *contents
+	contentsAt *list.Element
+	readWalk   *walk // brought contents, and nobody has used them
 }
 
 // knownEntry is a name in a directory.
@@ -79,7 +87,7 @@ const (
 )
 
 func newNameCache(max int64) *nameCache {
-	return &nameCache{max: max, inodes: map[honeyant.Ino]*knownInode{}, busy: map[honeyant.Ino]int{}, walks: map[honeyant.Ino]*walk{}}
+	return &nameCache{max: max, inodes: map[honeyant.Ino]*knownInode{}, busy: map[honeyant.Ino]int{}, walks: map[walkKey]*walk{}}
 }
 
 func genSlot(ino honeyant.Ino) uint64 { return uint64(ino) * 0x9e3779b97f4a7c15 >> 52 }
@@ -125,13 +133,15 @@ func (n *nameCache) present(s *session) bool {
 func (n *nameCache) clear() {
 	clear(n.inodes)
 	n.lru.Init()
-	n.bytes = 0
+	n.recent.Init()
+	n.bytes, n.contentsBytes = 0, 0
 }
 
 func (n *nameCache) drop(ino honeyant.Ino) {
 	if k := n.inodes[ino]; k != nil {
 		n.lru.Remove(k.at)
 		n.bytes -= k.bytes
+		n.dropContents(k)
 		delete(n.inodes, ino)
 	}
 }
@@ -186,6 +196,9 @@ func (n *nameCache) uncharge(k *knownInode) {
 func (n *nameCache) setAttr(a honeyant.Attr) {
 	if k := n.entry(a.Ino); !k.known || a.Version >= k.attr.Version {
 		k.attr, k.known = a, true
+		if k.contents != nil && k.contents.version != a.Version {
+			n.dropContents(k)
+		}
 	}
 }
 
@@ -237,6 +250,8 @@ func (n *nameCache) answer(s *session, op meta.Op) (r meta.Reply, err error, ok 
 		}
 	case *meta.ReadDir:
 		return n.list(op)
+	case *meta.Extents:
+		return n.extents(op)
 	}
 	return nil, nil, false
 }
@@ -251,7 +266,7 @@ func (n *nameCache) lookup(op *meta.Lookup) (meta.Reply, error, bool) {
 	case !ok && !dir.complete:
 		return nil, nil, false
 	case e.ino == 0:
-		if w := n.walks[op.Parent]; !ok && w != nil && w.debt > 0 {
+		if w := n.walks[walkKey{op.Parent, false}]; !ok && w != nil && w.debt > 0 {
 			w.debt-- // a page told that there is no such name
 		}
 		return nil, honeyant.E("meta.Lookup", honeyant.NotExist, op.Name, nil), true
@@ -352,6 +367,14 @@ func (n *nameCache) learn(s *session, op meta.Op, r meta.Reply, err error, held 
 		attr(r.Attr)
 	case *meta.ExtentsReply:
 		attr(r.Attr)
+		if may(r.Attr.Ino) {
+			switch op := op.(type) {
+			case *meta.Open:
+				n.learnExtents(0, r)
+			case *meta.Extents:
+				n.learnExtents(op.Offset, r)
+			}
+		}
 	}
 }
 
@@ -376,6 +399,9 @@ func (n *nameCache) learnLookup(op *meta.Lookup, r meta.Reply, err error, may fu
 	}
 	if may(e.Attr.Ino) {
 		n.setAttr(e.Attr)
+		if plain {
+			n.setPlace(e.Attr.Ino, op.Parent, meta.NameCookie(op.Name))
+		}
 	}
 }
 
@@ -401,8 +427,14 @@ func (n *nameCache) learnXattr(op *meta.GetXattr, r meta.Reply, err error, may f
 func (n *nameCache) learnList(op *meta.ReadDir, r *meta.ReadDirReply, may func(honeyant.Ino) bool) {
 	if op.Plus {
 		for i := range r.Entries {
-			if may(r.Entries[i].Ino) {
-				n.setAttr(r.Entries[i].Attr)
+			e := &r.Entries[i]
+			if !may(e.Ino) {
+				continue
+			}
+			n.setAttr(e.Attr)
+			n.setPlace(e.Ino, op.Dir, e.Cookie)
+			if e.Told {
+				n.setContents(&e.Attr, e.Extents, e.Chunks)
 			}
 		}
 	}

@@ -52,7 +52,7 @@ func (v *Volume) call(ctx context.Context, s *session, op meta.Op) (meta.Reply, 
 		n.hits.Add(1)
 		return r, err
 	}
-	if op, ok := op.(*meta.Lookup); ok && n.lookAhead(ctx, s, op) {
+	if n.lookAhead(ctx, s, op) {
 		if r, err, ok := n.answer(s, op); ok {
 			n.hits.Add(1)
 			return r, err

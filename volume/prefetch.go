@@ -9,17 +9,23 @@ import (
 	"github.com/honeyant/honeyant/meta"
 )
 
-// walk is a directory in which names are looked up that are not remembered. After a few such misses a page of the
-// directory is asked for, names and attributes, so that the names looked up next are answered from memory. Pages have to
-// earn their keep: the next one waits for more misses the more entries were brought in vain (debt), so that names asked
+// walk is a directory in which names are looked up, or files read, that are not remembered. After a few such misses a
+// page of the directory is asked for, names and attributes, with what small files hold if files are read, so that the
+// next ones are answered from memory. Pages have to earn their keep: the next one waits for more misses the more entries were brought in vain (debt), so that names asked
 // for at random in a huge directory cost hardly more than without. Guarded by nameCache.mu.
 type walk struct {
+	key    walkKey
 	last   time.Time // of the last miss
 	misses int       // since the last page, in a row
 	debt   int       // entries that pages brought and nobody used
 	limit  uint32    // entries of the next page
 	large  bool      // it does not fit into memory
 	page   *dirPage  // under way
+}
+
+type walkKey struct {
+	dir  honeyant.Ino
+	data bool // files are read
 }
 
 // dirPage is a page that somebody is asking for.
@@ -33,6 +39,7 @@ const (
 	walkPause   = time.Second // after such a pause between misses, a walk begins anew
 	walkMisses  = 2           // misses before a page is asked for
 	walkCost    = 32          // entries in vain that are worth one miss more
+	dataCost    = 4           // the same of entries with what files hold
 	smallDir    = 128         // so many names are worth a page for the first attributes that are wanted
 	pageFirst   = 256         // entries of the first page
 	pageMost    = 1024        // and of later ones
@@ -43,9 +50,9 @@ const (
 // entryCost is about what a name with attributes takes.
 const entryCost = knownInodeCost + knownEntryCost + 20
 
-// lookAhead is called for a name that memory could not answer. It tells whether it is worth asking memory again:
-// somebody, perhaps the caller, has asked for a page with the name meanwhile.
-func (n *nameCache) lookAhead(ctx context.Context, s *session, op *meta.Lookup) bool {
+// lookAhead is called for a read that memory could not answer. It tells whether it is worth asking memory again:
+// somebody, perhaps the caller, has asked for a page that tells more meanwhile.
+func (n *nameCache) lookAhead(ctx context.Context, s *session, op meta.Op) bool {
 	p, mine := n.page(s, op)
 	if p == nil {
 		return false
@@ -73,7 +80,7 @@ func (n *nameCache) turnPage(ctx context.Context, s *session, p *dirPage) {
 	n.learn(s, p.op, r, err, held, since)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if w := n.walks[p.op.Dir]; w != nil && w.page == p {
+	if w := n.walks[walkKey{p.op.Dir, p.op.Data}]; w != nil && w.page == p {
 		w.page = nil
 		if list, ok := r.(*meta.ReadDirReply); ok && err == nil {
 			n.turned(w, p.op, list)
@@ -86,10 +93,19 @@ func (n *nameCache) turnPage(ctx context.Context, s *session, p *dirPage) {
 
 // turned takes stock after a page.
 func (n *nameCache) turned(w *walk, op *meta.ReadDir, r *meta.ReadDirReply) {
-	w.debt += len(r.Entries)
 	for i := range r.Entries {
-		if k := n.inodes[r.Entries[i].Ino]; k != nil && k.walk == nil {
-			k.walk = w
+		e := &r.Entries[i]
+		k := n.inodes[e.Ino]
+		if !op.Data {
+			w.debt++
+			if k != nil && k.walk == nil {
+				k.walk = w
+			}
+		} else if e.Told {
+			w.debt++
+			if k != nil && k.readWalk == nil {
+				k.readWalk = w
+			}
 		}
 	}
 	if count := len(r.Entries); op.Cookie == 0 && op.After == "" && !r.EOF && count > 0 {
@@ -99,18 +115,34 @@ func (n *nameCache) turned(w *walk, op *meta.ReadDir, r *meta.ReadDirReply) {
 	}
 }
 
-// page finds the page to wait for, or, if mine, to ask for; nil if the name is better asked for alone.
-func (n *nameCache) page(s *session, op *meta.Lookup) (p *dirPage, mine bool) {
-	if op.Name == "." || op.Name == ".." || op.Name == "" || len(op.Name) > honeyant.MaxName {
-		return nil, false
+// miss tells of which directory a page could answer a read, and where in it.
+func (n *nameCache) miss(op meta.Op) (key walkKey, cookie uint64, ok bool) {
+	switch op := op.(type) {
+	case *meta.Lookup:
+		if op.Name != "." && op.Name != ".." && op.Name != "" && len(op.Name) <= honeyant.MaxName {
+			return walkKey{op.Parent, false}, meta.NameCookie(op.Name), true
+		}
+	case *meta.Extents:
+		k := n.usable(op.Ino)
+		if k != nil && k.dir != 0 && k.known && k.attr.IsFile() && k.attr.Size <= meta.SmallFile {
+			return walkKey{k.dir, true}, k.cookieIn, true
+		}
 	}
+	return key, 0, false
+}
+
+// page finds the page to wait for, or, if mine, to ask for; nil if the read is better asked alone.
+func (n *nameCache) page(s *session, op meta.Op) (p *dirPage, mine bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if !n.present(s) || n.busy[op.Parent] > 0 {
+	if !n.present(s) {
 		return nil, false
 	}
-	w := n.walk(op.Parent)
-	cookie := meta.NameCookie(op.Name)
+	key, cookie, ok := n.miss(op)
+	if !ok || n.busy[key.dir] > 0 {
+		return nil, false
+	}
+	w := n.walk(key)
 	if w.page != nil {
 		if w.page.op.Cookie >= cookie {
 			return nil, false
@@ -123,17 +155,28 @@ func (n *nameCache) page(s *session, op *meta.Lookup) (p *dirPage, mine bool) {
 	}
 	w.last = now
 	w.misses++
-	dir := n.inodes[op.Parent]
-	whole := dir != nil && dir.complete && len(dir.entries) <= pageMost
-	if w.misses < walkMisses+w.debt/walkCost && !(whole && w.debt == 0 && len(dir.entries) <= smallDir) {
-		return nil, false
+	ask := &meta.ReadDir{Volume: volumeAsked(op), Dir: key.dir, Plus: true, Data: key.data}
+	if key.data {
+		ok = n.dataPage(w, ask, cookie)
+	} else {
+		ok = n.namePage(w, ask, cookie)
 	}
-	limit := w.grown(n.max)
-	if limit < pageLeast {
+	if !ok || ask.Limit < pageLeast {
 		return nil, false
 	}
 	w.misses = 0
-	ask := &meta.ReadDir{Volume: op.Volume, Dir: op.Parent, Plus: true, Limit: limit}
+	w.page = &dirPage{op: ask, done: make(chan struct{})}
+	return w.page, true
+}
+
+// namePage fills in which names to ask for; false: none yet.
+func (n *nameCache) namePage(w *walk, ask *meta.ReadDir, cookie uint64) bool {
+	dir := n.inodes[w.key.dir]
+	whole := dir != nil && dir.complete && len(dir.entries) <= pageMost
+	if w.misses < walkMisses+w.debt/walkCost && !(whole && w.debt == 0 && len(dir.entries) <= smallDir) {
+		return false
+	}
+	ask.Limit = w.grown(n.max)
 	switch {
 	case whole:
 		ask.Limit = min(pageMost, pagesFit(n.max))
@@ -142,8 +185,30 @@ func (n *nameCache) page(s *session, op *meta.Lookup) (p *dirPage, mine bool) {
 	case dir != nil && dir.listed:
 		ask.Cookie, ask.After = dir.cookie, dir.lastName
 	}
-	w.page = &dirPage{op: ask, done: make(chan struct{})}
-	return w.page, true
+	return true
+}
+
+// dataPage fills in which files to ask for; false: none yet. They may be many times larger than their names.
+func (n *nameCache) dataPage(w *walk, ask *meta.ReadDir, cookie uint64) bool {
+	if w.misses < walkMisses+w.debt/dataCost {
+		return false
+	}
+	dir := n.inodes[w.key.dir]
+	ask.Limit = uint32(min(n.contentsMost()/(2*honeyant.InlineLimit), pageFirst))
+	if dir == nil || !dir.complete || len(dir.entries) > int(ask.Limit) {
+		ask.Cookie = cookie - 1
+	}
+	return true
+}
+
+func volumeAsked(op meta.Op) honeyant.VolumeID {
+	switch op := op.(type) {
+	case *meta.Lookup:
+		return op.Volume
+	case *meta.Extents:
+		return op.Volume
+	}
+	return 0
 }
 
 // grown is how many entries the next page is to have: more if the last ones were used.
@@ -160,23 +225,30 @@ func (w *walk) grown(memory int64) uint32 {
 // pagesFit is how many entries memory has room for, others being there as well.
 func pagesFit(memory int64) uint32 { return uint32(min(memory/(4*entryCost), pageMost)) }
 
-// walk finds or makes what is known of the lookups in a directory. n.mu is held.
-func (n *nameCache) walk(dir honeyant.Ino) *walk {
-	w := n.walks[dir]
+// walk finds or makes what is known of the lookups in a directory, or of the reading of its files. n.mu is held.
+func (n *nameCache) walk(key walkKey) *walk {
+	w := n.walks[key]
 	if w != nil {
 		return w
 	}
 	if len(n.walks) >= walkDirs {
-		for ino, old := range n.walks { // any that is not under way
+		for key, old := range n.walks { // any that is not under way
 			if old.page == nil {
-				delete(n.walks, ino)
+				delete(n.walks, key)
 				break
 			}
 		}
 	}
-	w = &walk{}
-	n.walks[dir] = w
+	w = &walk{key: key}
+	n.walks[key] = w
 	return w
+}
+
+// setPlace notes where an inode was found. n.mu is held.
+func (n *nameCache) setPlace(ino, dir honeyant.Ino, cookie uint64) {
+	if k := n.inodes[ino]; k != nil {
+		k.dir, k.cookieIn = dir, cookie
+	}
 }
 
 // used notes that what a page brought was of use. n.mu is held.
@@ -184,5 +256,13 @@ func (k *knownInode) used() {
 	if k.walk != nil {
 		k.walk.debt--
 		k.walk = nil
+	}
+}
+
+// read notes that contents that a page brought were of use. n.mu is held.
+func (k *knownInode) read() {
+	if k.readWalk != nil {
+		k.readWalk.debt--
+		k.readWalk = nil
 	}
 }

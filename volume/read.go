@@ -42,7 +42,7 @@ func (f *File) read(ctx context.Context, p []byte, off int64) (int, error) {
 	in := f.in
 	var pieces []piece
 	asked := false // the leader has just been asked: what is remembered is fresh enough
-	for refetched := 0; ; {
+	for refetched, fetched := 0, 0; ; {
 		in.mu.Lock()
 		n, left, missing := in.plan(p, off, pieces[:0], asked)
 		version := in.attr.Version
@@ -53,6 +53,9 @@ func (f *File) read(ctx context.Context, p []byte, off int64) (int, error) {
 				return 0, err
 			}
 			asked = true
+			if fetched++; fetched%maxOvertaken == 0 {
+				in.unlearn()
+			}
 			continue
 		}
 		f.readAhead(off, n)
@@ -72,12 +75,26 @@ func (f *File) read(ctx context.Context, p []byte, off int64) (int, error) {
 		default:
 			return 0, err
 		}
+		f.v.names.forgetContents(in.ino)
 		in.mu.Lock()
 		if in.attr.Version == version {
 			in.ext.reset()
 		}
 		in.mu.Unlock()
 	}
+}
+
+// maxOvertaken is after how many answers that did not help a read no longer takes them for overtaken.
+const maxOvertaken = 64
+
+// unlearn forgets what is known: the leader goes on telling of an older Version, for a change that was made here has
+// been lost.
+func (in *inode) unlearn() {
+	in.v.names.forgetContents(in.ino)
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.known = false
+	in.ext.reset()
 }
 
 // plan fills what is known without I/O into p: dirty and flying bytes, holes, inline bytes. It

@@ -50,6 +50,9 @@ func (s *Session) Return(ctx context.Context, files []meta.OpenFile) error {
 	}
 	ctx, cancel := s.c.withDeadline(ctx)
 	defer cancel()
+	if err := s.sayOpen(ctx, files); err != nil { // the leases stood for that
+		return err
+	}
 	stamp := s.opens.next()
 	for len(files) > 0 {
 		r := returnRequest{session: s.id, stamp: stamp, files: files[:min(len(files), maxOpens)]}

@@ -59,6 +59,13 @@ func (l *leases) end() {
 	l.changed()
 }
 
+// newest is the term of the leases, 0: none.
+func (l *leases) newest() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.term
+}
+
 // wanted tells whether leases are asked for, and the epoch whose leases alone are in use.
 func (l *leases) wanted() (epoch uint64, want bool) {
 	l.mu.Lock()
@@ -93,7 +100,8 @@ func (l *leases) renewed(r *meta.Renewal, sent, now moment, claims bool) (again 
 }
 
 // Watch asks for shared leases from now on. forget is called with inodes of which nothing may be remembered any
-// more, and the recall is acknowledged when it returns; it must not wait for calls of this session, and not for long. Once only.
+// more, and the recall is acknowledged when it returns and the leader knows which of these are open (OpenLeased); it
+// must not wait for calls of this session, and not for long. Once only.
 func (s *Session) Watch(forget func([]meta.OpenFile)) {
 	s.leases.mu.Lock()
 	s.leases.forget = forget
@@ -174,12 +182,15 @@ func (s *Session) pollRecalls() {
 			if err == nil && r.Term == term {
 				if len(r.Files) > 0 && forget != nil {
 					forget(r.Files)
+					err = s.sayOpen(s.ctx, r.Files)
 				}
 				if len(r.Exclusive) > 0 {
 					s.recalledNow(r.Exclusive)
 				}
-				ack = r.Seq
-				continue
+				if err == nil {
+					ack = r.Seq
+					continue
+				}
 			}
 			s.kick() // to hear of the new term or epoch
 		}

@@ -48,8 +48,7 @@ func (r *doRequest) fields(c *wire.Codec) {
 // reassertRequest is a part of what a session has open.
 type reassertRequest struct {
 	session honeyant.SessionID
-	epoch   uint64
-	stamp   uint64
+	as      meta.Reasserted
 	open    []meta.OpenFile
 	last    bool
 }
@@ -59,10 +58,11 @@ const maxOpens = 4096
 
 func (r *reassertRequest) fields(c *wire.Codec) {
 	wire.Uint(c, &r.session)
-	wire.Uint(c, &r.epoch)
-	wire.Uint(c, &r.stamp)
+	wire.Uint(c, &r.as.Epoch)
+	wire.Uint(c, &r.as.Stamp)
 	wire.Slice(c, &r.open, maxOpens, openFile)
 	c.Bool(&r.last)
+	wire.Uint(c, &r.as.Term)
 }
 
 func openFile(c *wire.Codec, f *meta.OpenFile) {

@@ -17,7 +17,11 @@ type openFiles struct {
 }
 
 // fileOpens counts one file's opens.
-type fileOpens struct{ count, underWay int }
+type fileOpens struct {
+	count, underWay int
+	said            bool // the leader knows
+	maybe           bool // it may know
+}
 
 func newOpenFiles() *openFiles {
 	return &openFiles{files: map[meta.OpenFile]*fileOpens{}, released: map[meta.OpenFile]struct{}{}, under: new(sync.WaitGroup)}
@@ -35,6 +39,7 @@ func (o *openFiles) begin(f *meta.OpenFile) (stamp uint64, end func()) {
 	}
 	e := o.entry(*f)
 	e.underWay++
+	e.maybe = true
 	o.stamp++
 	return o.stamp, func() {
 		o.mu.Lock()
@@ -56,7 +61,8 @@ func (o *openFiles) next() uint64 {
 func (o *openFiles) entry(f meta.OpenFile) *fileOpens {
 	e := o.files[f]
 	if e == nil {
-		e = &fileOpens{}
+		_, maybe := o.released[f]
+		e = &fileOpens{maybe: maybe}
 		o.files[f] = e
 	}
 	delete(o.released, f)
@@ -67,7 +73,9 @@ func (o *openFiles) entry(f meta.OpenFile) *fileOpens {
 func (o *openFiles) opened(f meta.OpenFile) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.entry(f).count++
+	e := o.entry(f)
+	e.count++
+	e.said = true
 }
 
 // unwanted notes that the leader may have a registration of a file that nobody here opened.
@@ -76,6 +84,8 @@ func (o *openFiles) unwanted(f meta.OpenFile) {
 	defer o.mu.Unlock()
 	if e := o.files[f]; e == nil {
 		o.released[f] = struct{}{}
+	} else {
+		e.maybe = true
 	}
 }
 
@@ -93,7 +103,9 @@ func (o *openFiles) close(f meta.OpenFile) {
 func (o *openFiles) settle(f meta.OpenFile, e *fileOpens) {
 	if e.count == 0 && e.underWay == 0 && o.files[f] == e {
 		delete(o.files, f)
-		o.released[f] = struct{}{}
+		if e.said || e.maybe {
+			o.released[f] = struct{}{}
+		}
 	}
 }
 
@@ -121,7 +133,9 @@ func (o *openFiles) keepReleased(list []meta.ReleasedFile) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, f := range list {
-		if o.files[f.OpenFile] == nil {
+		if e := o.files[f.OpenFile]; e != nil {
+			e.maybe = true
+		} else {
 			o.released[f.OpenFile] = struct{}{}
 		}
 	}
@@ -136,15 +150,15 @@ func (o *openFiles) before() *sync.WaitGroup {
 	return under
 }
 
-// list is everything open, with the stamp to say it under.
-func (o *openFiles) list() (files []meta.OpenFile, stamp uint64) {
+// list is everything open, to be said under its stamp.
+func (o *openFiles) list() *saying {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.stamp++
+	all := make([]meta.OpenFile, 0, len(o.files))
 	for f := range o.files {
-		files = append(files, f)
+		all = append(all, f)
 	}
-	return files, o.stamp
+	return o.say(all)
 }
 
 // len is how many files are open.

@@ -79,7 +79,7 @@ func (s *server) serve(ctx context.Context, peer honeyant.NodeID, grant *meta.Gr
 		if err := wire.Unmarshal(req, r.fields); err != nil {
 			return nil, err
 		}
-		return nil, l.Reassert(r.session, r.epoch, r.stamp, r.open, r.last)
+		return nil, l.Reassert(r.session, r.as, r.open, r.last)
 	case methodRelease:
 		var r releaseRequest
 		if err := wire.Unmarshal(req, r.fields); err != nil {

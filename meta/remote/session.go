@@ -24,10 +24,12 @@ type Session struct {
 
 	epoch    atomic.Uint64 // the newest one heard of
 	asserted atomic.Uint64 // the newest one whose leader knows all that is open
-	heard    atomic.Int64  // when the newest answered renewal was sent, in nanoseconds since born
-	ttl      atomic.Int64  // nanoseconds
-	leaseTTL atomic.Int64  // nanoseconds
-	born     time.Time
+	// assertedTerm is that of the leases at whose beginning the leader was told all that is open.
+	assertedTerm atomic.Uint64
+	heard        atomic.Int64 // when the newest answered renewal was sent, in nanoseconds since born
+	ttl          atomic.Int64 // nanoseconds
+	leaseTTL     atomic.Int64 // nanoseconds
+	born         time.Time
 
 	ctx    context.Context // ends when the session is over, with the cause
 	end    context.CancelCauseFunc
@@ -167,6 +169,11 @@ func (s *Session) fence() {
 
 // change carries out a change in a slot.
 func (s *Session) change(ctx context.Context, op meta.Op, t *terms) (meta.Reply, error) {
+	if mayDelete(op) { // Cover says of these that they are not open here, or that the leader knows
+		if err := s.sayOpen(ctx, t.want.Cover); err != nil {
+			return nil, err
+		}
+	}
 	slot, seq, ok := s.slots.take(ctx, s.ctx.Done())
 	if !ok {
 		if err := s.dead(); err != nil {
@@ -190,9 +197,23 @@ func (s *Session) change(ctx context.Context, op meta.Op, t *terms) (meta.Reply,
 	t.grant = grant
 	s.slots.give(slot)
 	if e, ok := reply.(*meta.EntryReply); ok && err == nil && opens {
-		s.opens.opened(meta.OpenFile{Volume: mk.Volume, Ino: e.Attr.Ino})
+		f := meta.OpenFile{Volume: mk.Volume, Ino: e.Attr.Ino}
+		if e.Existed { // who opens it says so, or is under a lease
+			s.opens.unwanted(f)
+		} else {
+			s.opens.opened(f)
+		}
 	}
 	return reply, err
+}
+
+// mayDelete tells whether the change may delete inodes.
+func mayDelete(op meta.Op) bool {
+	switch op.(type) {
+	case *meta.Make, *meta.Link, *meta.SetAttr, *meta.SetXattr, *meta.RemoveXattr, *meta.Commit:
+		return false
+	}
+	return true
 }
 
 // unknown tells whether the error leaves open if the change was done.
@@ -257,11 +278,11 @@ func (s *Session) keepAlive() {
 			default:
 			}
 		}
-		if s.asserted.Load() != s.epoch.Load() {
+		if term := s.leases.newest(); s.asserted.Load() != s.epoch.Load() || term != 0 && s.assertedTerm.Load() != term {
 			select {
 			case asserting <- struct{}{}:
 				s.work.Go(func() {
-					s.assert(s.epoch.Load())
+					s.assert(s.epoch.Load(), term)
 					<-asserting
 				})
 			default:
@@ -348,7 +369,7 @@ func (s *Session) sayReleased(ttl time.Duration) {
 }
 
 // assert says to the leader of a new epoch what is open (W2). What fails is tried again at the next turn.
-func (s *Session) assert(epoch uint64) {
+func (s *Session) assert(epoch, term uint64) {
 	// Opens that began under the old leader may have been answered by it: they must be in the list. Those
 	// that begin from now on are answered, and so registered, by the new one.
 	before := s.opens.before()
@@ -360,27 +381,12 @@ func (s *Session) assert(epoch uint64) {
 		<-done
 		return
 	}
-	files, stamp := s.opens.list()
-	for {
-		part := files[:min(len(files), maxOpens)]
-		files = files[len(part):]
-		r := reassertRequest{session: s.id, epoch: epoch, stamp: stamp, open: part, last: len(files) == 0}
-		ctx, cancel := context.WithTimeoutCause(s.ctx, s.o.Deadline, errors.New("reassert: no answer"))
-		err := s.c.ask(ctx, &question{
-			method: methodReassert,
-			direct: func(_ context.Context, l *meta.Leader) error {
-				return l.Reassert(r.session, r.epoch, r.stamp, r.open, r.last)
-			},
-			encode: func() []byte { return wire.Marshal(r.fields) },
-		})
-		cancel()
-		if s.judge(err) != nil {
-			return // Stale: the next renewal tells the newer epoch
-		}
-		if r.last {
-			s.asserted.Store(epoch)
-			return
-		}
+	saying := s.opens.list()
+	err := s.reassert(s.ctx, epoch, term, saying, true)
+	saying.end(err == nil)
+	if err == nil { // Stale: the next renewal tells the newer epoch
+		s.asserted.Store(epoch)
+		s.assertedTerm.Store(term)
 	}
 }
 

@@ -145,9 +145,12 @@ func (c *Cluster) CutQuorum(cut bool) { c.log.cut.Store(cut) }
 // may be nil.
 func (c *Cluster) Open(tb testing.TB, change func(*volume.Options)) *volume.Volume {
 	tb.Helper()
-	o := volume.Options{Meta: c.NewSession(tb), Chunks: c.Chunks, Map: c.Map, Node: 1, Deadline: 10 * time.Second, SpaceWait: 50 * time.Millisecond}
+	o := volume.Options{Chunks: c.Chunks, Map: c.Map, Node: 1, Deadline: 10 * time.Second, SpaceWait: 50 * time.Millisecond}
 	if change != nil {
 		change(&o)
+	}
+	if o.Meta == nil {
+		o.Meta = c.NewSession(tb)
 	}
 	v, err := volume.New(o)
 	if err != nil {
