@@ -6,7 +6,9 @@
 // truncated responses, the header log, the path map, and the colony as file system and
 // certificate storage.
 //
-// Register makes the modules known to Caddy; nothing happens by importing this package.
+// Register makes the modules known to Caddy; nothing happens by importing this package. What
+// is written here is the joint between Caddy and the packages below it; they know net/http
+// only. Complete adds to a configuration what its author need not say.
 package gateway
 
 import (

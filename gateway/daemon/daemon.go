@@ -78,7 +78,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	d := &Daemon{Options: o, self: self, started: time.Now(), sockets: sockets, gate: &gate{}, done: make(chan struct{}), state: control.Serving}
-	register(sockets, d.gate)
+	register(sockets, d.gate, d.Ledger)
 	if _, err := d.load(); err != nil {
 		return errors.Join(err, sockets.CloseUnclaimed())
 	}
@@ -190,11 +190,11 @@ func Check(s Source) error {
 // Validate goes further than Check: it lets every module of the configuration set itself up, without listening. It is
 // for processes that serve nothing, since Caddy's modules share state.
 func Validate(s Source) (warnings []string, err error) {
+	register(nil, &gate{}, ledger.New(0)) // before reading: the directives belong to it
 	config, warnings, err := s.read()
 	if err != nil {
 		return warnings, locate(err, s)
 	}
-	register(nil, &gate{})
 	config, err = finish(config, time.Second)
 	if err != nil {
 		return warnings, err

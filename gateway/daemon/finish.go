@@ -9,6 +9,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/certmagic"
+
+	"github.com/honeyant/honeyant/gateway"
 )
 
 // network is the name under which Caddy asks for sockets that are handed on; see listen.go.
@@ -22,6 +24,10 @@ const tunnelsOutliveReload = 24 * time.Hour
 // listening on sockets that are handed on, the gate before all routes, HTTP/1.1 and 2, upgraded connections that
 // outlive a reload, a limit for old configurations, no administration.
 func finish(config []byte, drain time.Duration) ([]byte, error) {
+	config, err := gateway.Complete(config)
+	if err != nil {
+		return nil, err
+	}
 	var root map[string]any
 	if err := json.Unmarshal(config, &root); err != nil {
 		return nil, fmt.Errorf("the configuration is no JSON object: %w", err)

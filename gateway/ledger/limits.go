@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/honeyant/honeyant/gateway/code"
@@ -177,4 +178,14 @@ func (l Limits) Validate() error {
 		}
 	}
 	return nil
+}
+
+// Side says who is waited for: client, origin, or gateway for what concerns both.
+func (i LimitInfo) Side() string {
+	for _, side := range []Side{Client, Origin} {
+		if strings.HasPrefix(string(i.Name), string(side)+"_") {
+			return string(side)
+		}
+	}
+	return "gateway"
 }

@@ -38,6 +38,7 @@ type Req struct {
 	size   int64
 	facts  Facts
 	breaks []func() // what makes blocked I/O return; nil once ended
+	gates  []*Gate  // all that were made
 }
 
 type requestKey struct{}
@@ -83,14 +84,17 @@ func (r *Req) Limits() Limits {
 	return r.about.Limits
 }
 
-// SetRoute says which route handles the request, and its limits: for gates made from now on,
-// and for the total.
+// SetRoute says which route handles the request, and its limits, also for what is already
+// waited for.
 func (r *Req) SetRoute(route string, limits Limits) {
 	r.mu.Lock()
 	if route != "" {
 		r.about.Route = route
 	}
 	r.about.Limits = limits
+	for _, g := range r.gates {
+		g.adopt(limits)
+	}
 	r.mu.Unlock()
 	r.total.Leave(0)
 	r.watch.mu.Lock()
@@ -112,7 +116,11 @@ func (r *Req) Gate(p Phase, fire func(*Ending)) *Gate {
 	if fire == nil {
 		fire = r.kill
 	}
-	return r.watch.gate(p, r.Limits(), fire)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	g := r.watch.gate(p, r.about.Limits, fire)
+	r.gates = append(r.gates, g)
+	return g
 }
 
 // AddIn counts bytes of the request body, AddOut of the response body.
@@ -196,8 +204,9 @@ func (r *Req) snapshot(now time.Time) Entry {
 	return e
 }
 
-// End takes the request out of the ledger. Only the first call counts.
-func (r *Req) End(done Outcome) {
+// End takes the request out of the ledger and answers its last snapshot. Only the first call
+// counts.
+func (r *Req) End(done Outcome) Entry {
 	r.watch.stop()
 	r.mu.Lock()
 	r.breaks = nil
@@ -206,4 +215,5 @@ func (r *Req) End(done Outcome) {
 	e := r.snapshot(time.Now())
 	e.Phase, e.Deadline, e.Done = Ended, nil, &done
 	r.ledger.remove(e)
+	return e
 }

@@ -385,6 +385,21 @@ func (g *Gate) set(p Phase, limits Limits) {
 	g.least, g.span = limits.MinRate, limits.RateAfter
 }
 
+// adopt changes the limits of a gate; a stream stays one.
+func (g *Gate) adopt(limits Limits) {
+	g.w.mu.Lock()
+	defer g.w.mu.Unlock()
+	if g.idle == LimitTunnelIdle {
+		g.limit = limits.TunnelIdle
+	} else {
+		g.set(g.phase, limits)
+	}
+	if g.running {
+		g.plan()
+		g.w.arm(time.Now())
+	}
+}
+
 // short prints a duration as people write it.
 func short(d time.Duration) string {
 	if d >= 10*time.Second {

@@ -100,20 +100,23 @@ func newStack(t *testing.T, quirks origin.Quirks, playing func(net.Conn)) *stack
 	proxy := &httputil.ReverseProxy{
 		Director:  func(r *http.Request) { r.URL.Scheme, r.URL.Host = "http", "origin" },
 		Transport: transport,
-		ErrorHandler: func(_ http.ResponseWriter, r *http.Request, err error) { r.Context().Value(errorKey{}).(func(error))(err) },
+		ErrorHandler: func(_ http.ResponseWriter, r *http.Request, err error) {
+			r.Context().Value(errorKey{}).(func(error))(err)
+		},
 	}
-	entrance := &serve.Entrance{Ledger: s.ledger, Limits: limits, Done: func(d serve.Done) {
+	entrance := &serve.Entrance{Ledger: s.ledger, Limits: limits}
+	note := func(d serve.Done) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.done = append(s.done, d)
-	}}
+	}
 	s.server = &http.Server{ConnState: serve.ConnState, ConnContext: serve.WithConn, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	s.server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		err := entrance.Serve(w, r, func(w http.ResponseWriter, r *http.Request) error {
 			var failed error
 			proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), errorKey{}, func(err error) { failed = err })))
 			return failed
-		})
+		}, note)
 		if err != nil {
 			status := http.StatusInternalServerError
 			var f *serve.Failure

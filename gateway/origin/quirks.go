@@ -2,6 +2,7 @@ package origin
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"regexp"
@@ -39,6 +40,25 @@ const (
 	Set     EditOp = "set"
 	Replace EditOp = "replace"
 )
+
+// ParseEdit makes an edit of its words; match is a regular expression, for replace only.
+func ParseEdit(op, name, match, value string) (HeaderEdit, error) {
+	e := HeaderEdit{Op: EditOp(op), Name: name, Value: value}
+	if name == "" {
+		return e, fmt.Errorf("%s: say which header field", op)
+	}
+	switch e.Op {
+	case Drop, Set:
+		return e, nil
+	case Replace:
+		var err error
+		if e.Match, err = regexp.Compile(match); err != nil {
+			return e, fmt.Errorf("replace %s: %w", name, err)
+		}
+		return e, nil
+	}
+	return e, fmt.Errorf("%q is not drop, set or replace", op)
+}
 
 func (e HeaderEdit) apply(h http.Header) {
 	switch e.Op {

@@ -42,13 +42,13 @@ type Done struct {
 	Request *ledger.Req
 	Facts   ledger.Facts
 	Outcome ledger.Outcome
+	Entry   ledger.Entry // as it was at the end
 }
 
 // Entrance leads requests through the ledger. Its fields are not changed once it is used.
 type Entrance struct {
 	Ledger *ledger.Ledger
 	Limits ledger.Limits // where the route says nothing
-	Done   func(Done)    // called on the handler's goroutine at the end of each request; may be nil
 
 	pieces sync.Pool // buffers of pieceOwn bytes
 }
@@ -82,8 +82,9 @@ func ConnOf(ctx context.Context) *ledger.Conn {
 }
 
 // Serve runs next with the request in the ledger. The error it answers is a *Failure if the
-// gateway knows a better status than the handler.
-func (e *Entrance) Serve(w http.ResponseWriter, r *http.Request, next Handler) (err error) {
+// gateway knows a better status than the handler. done, which may be nil, is called on this
+// goroutine when the request is over.
+func (e *Entrance) Serve(w http.ResponseWriter, r *http.Request, next Handler, done func(Done)) (err error) {
 	conn := ConnOf(r.Context())
 	req, ctx := e.Ledger.Begin(r.Context(), ledger.About{
 		Message: ledger.Message{Proto: r.Proto, Method: r.Method, Host: r.Host, Path: r.URL.Path},
@@ -94,7 +95,7 @@ func (e *Entrance) Serve(w http.ResponseWriter, r *http.Request, next Handler) (
 		conn.Begin(e.Limits, ledger.DescribeTLS(r.TLS), multi)
 		defer conn.Done()
 	}
-	x := &exchange{entrance: e, req: req, method: r.Method, control: http.NewResponseController(w), server: r.Context()}
+	x := &exchange{entrance: e, done: done, req: req, method: r.Method, control: http.NewResponseController(w), server: r.Context()}
 	req.OnKill(x.breakClient)
 	x.writer = newWriter(w, x, conn, multi)
 	labelled := pprof.WithLabels(ctx, pprof.Labels(RequestLabel, req.ID().String()))
@@ -115,6 +116,7 @@ func (e *Entrance) Serve(w http.ResponseWriter, r *http.Request, next Handler) (
 // exchange is one request with its response.
 type exchange struct {
 	entrance *Entrance
+	done     func(Done)
 	method   string
 	req      *ledger.Req
 	control  *http.ResponseController
@@ -137,9 +139,9 @@ func (x *exchange) breakClient() {
 func (x *exchange) finish(err error, panicked any) error {
 	outcome, incomplete := x.judge(err, panicked)
 	facts := x.writer.facts()
-	x.req.End(outcome)
-	if x.entrance.Done != nil {
-		x.entrance.Done(Done{Request: x.req, Facts: facts, Outcome: outcome})
+	entry := x.req.End(outcome)
+	if x.done != nil {
+		x.done(Done{Request: x.req, Facts: facts, Outcome: outcome, Entry: entry})
 	}
 	switch {
 	case panicked != nil:

@@ -1,0 +1,164 @@
+package gateway
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/honeyant/honeyant/gateway/ledger"
+	"github.com/honeyant/honeyant/gateway/serve"
+)
+
+// ledgerModule enters the requests of a route in the ledger, and tells the access log how they
+// went. It belongs before everything else; once in a route is enough.
+type ledgerModule struct {
+	Deadlines Deadlines `json:"deadlines,omitzero"` // where the route says nothing else
+
+	shared   *shared
+	entrance *serve.Entrance
+}
+
+// CaddyModule is Caddy's.
+func (m *ledgerModule) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers." + ledgerName, New: func() caddy.Module { return &ledgerModule{shared: m.shared} }}
+}
+
+// Provision makes the entrance, and lets metrics and log of this configuration follow the ledger.
+func (m *ledgerModule) Provision(ctx caddy.Context) error {
+	m.entrance = &serve.Entrance{Ledger: m.shared.ledger, Limits: m.Deadlines.Or(ledger.Defaults())}
+	m.shared.log.Store(ctx.Slogger())
+	return registerMetrics(ctx, m.shared.ledger)
+}
+
+// ServeHTTP leads a request through the ledger.
+func (m *ledgerModule) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if ledger.From(r.Context()) != nil {
+		return next.ServeHTTP(w, r)
+	}
+	extra, _ := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields)
+	err := m.entrance.Serve(w, r, next.ServeHTTP, func(d serve.Done) {
+		if extra != nil {
+			addFields(extra, d)
+		}
+	})
+	var f *serve.Failure
+	if errors.As(err, &f) {
+		var already caddyhttp.HandlerError
+		if errors.As(f.Err, &already) && already.StatusCode == f.Status {
+			return f.Err
+		}
+		return caddyhttp.Error(f.Status, f.Err)
+	}
+	return err
+}
+
+// addFields adds to the line of the access log what the ledger knows of the request.
+func addFields(extra *caddyhttp.ExtraLogFields, d serve.Done) {
+	f, start := d.Facts, d.Request.Started()
+	add := func(name, value string) {
+		if value != "" {
+			extra.Add(zap.String(name, value))
+		}
+	}
+	since := func(name string, t time.Time) {
+		if !t.IsZero() {
+			extra.Add(zap.Float64(name, t.Sub(start).Seconds()))
+		}
+	}
+	extra.Add(zap.Uint64("id", uint64(d.Request.ID())))
+	extra.Add(zap.Int(outcomeField, d.Outcome.Status))
+	add("code", d.Outcome.Code)
+	if d.Outcome.Code != "" {
+		add("ended", d.Outcome.Text)
+		add("ended_by", d.Outcome.By)
+	}
+	add("route", d.Entry.Route)
+	since("t_first", f.FirstByte)
+	since("t_last", f.LastByte)
+	add("ct_source", f.TypeSource)
+	if f.Attempts == 0 {
+		return
+	}
+	add("origin", d.Entry.Origin)
+	extra.Add(zap.Int("origin_status", f.OriginStatus))
+	extra.Add(zap.Bool("origin_reused", f.OriginReused))
+	extra.Add(zap.Float64("origin_connect", f.OriginConnect.Seconds()))
+	extra.Add(zap.Float64("origin_first", f.OriginFirst.Seconds()))
+	since("origin_last", f.OriginLast)
+	add("origin_close", f.OriginClose)
+	add("origin_tls", f.OriginTLS)
+	add("origin_cipher", f.OriginCipher)
+	add("origin_alpn", f.OriginALPN)
+	if f.OriginTLS != "" {
+		extra.Add(zap.Bool("origin_resumed", f.OriginResumed))
+	}
+	if p := f.Problem; p != nil && string(p.Code) != d.Outcome.Code {
+		add("origin_problem", string(p.Code))
+	}
+}
+
+// outcomeField is the status as it should be logged: 499 if the client went away, also if 200
+// was sent before.
+const outcomeField = "outcome"
+
+func parseLedger(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	h.Next()
+	m := &ledgerModule{}
+	for h.NextBlock(0) {
+		if err := m.Deadlines.parse(h.Dispenser); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// deadlinesModule sets the deadlines of a route.
+type deadlinesModule struct {
+	Route     string    `json:"route,omitempty"` // as the ledger and the log should call it
+	Deadlines Deadlines `json:"deadlines,omitzero"`
+}
+
+// CaddyModule is Caddy's.
+func (m *deadlinesModule) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers." + deadlinesName, New: func() caddy.Module { return new(deadlinesModule) }}
+}
+
+// ServeHTTP changes the limits of the request.
+func (m *deadlinesModule) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if req := ledger.From(r.Context()); req != nil {
+		req.SetRoute(m.Route, m.Deadlines.Or(req.Limits()))
+	}
+	return next.ServeHTTP(w, r)
+}
+
+// parseDeadlines reads `deadlines { NAME TIME ... }`; `route NAME` inside names the route.
+func parseDeadlines(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	h.Next()
+	if h.NextArg() {
+		return nil, h.ArgErr()
+	}
+	m := &deadlinesModule{}
+	for h.NextBlock(0) {
+		if h.Val() == "route" {
+			if !h.AllArgs(&m.Route) {
+				return nil, h.ArgErr()
+			}
+			continue
+		}
+		if err := m.Deadlines.parse(h.Dispenser); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+var (
+	_ caddy.Provisioner           = (*ledgerModule)(nil)
+	_ caddyhttp.MiddlewareHandler = (*ledgerModule)(nil)
+	_ caddyhttp.MiddlewareHandler = (*deadlinesModule)(nil)
+)

@@ -1,0 +1,52 @@
+package gateway
+
+import (
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/honeyant/honeyant/gateway/ledger"
+)
+
+// Parts are what the modules share as long as the process lives, over all configurations.
+type Parts struct {
+	Ledger *ledger.Ledger
+}
+
+// Register makes the modules and directives known to Caddy. Caddy keeps them in tables of the
+// process without a way back, and panics at the second time: call it once.
+func Register(p Parts) {
+	shared := newShared(p)
+	for _, m := range []caddy.Module{
+		&listenerModule{shared: shared},
+		&ledgerModule{shared: shared},
+		&deadlinesModule{},
+		&contentTypeModule{},
+		&transportModule{shared: shared},
+		&jsonEncoder{},
+		&clfEncoder{},
+	} {
+		caddy.RegisterModule(m)
+	}
+	for _, d := range []struct {
+		name   string
+		parse  httpcaddyfile.UnmarshalHandlerFunc
+		before string
+	}{
+		{"ledger", parseLedger, "tracing"},
+		{"deadlines", parseDeadlines, "tracing"},
+		{"content_type", parseContentType, "redir"},
+	} {
+		httpcaddyfile.RegisterHandlerDirective(d.name, d.parse)
+		httpcaddyfile.RegisterDirectiveOrder(d.name, httpcaddyfile.Before, d.before)
+	}
+}
+
+// The names of the modules.
+const (
+	listenerName  = "honeyant"
+	ledgerName    = "honeyant_ledger"
+	deadlinesName = "honeyant_deadlines"
+	transportName = "honeyant"
+
+	contentTypeName = "honeyant_content_type"
+)
