@@ -161,9 +161,9 @@ func (c *Colony) bound(d demand, sustained bool) []Limit {
 	return limits
 }
 
-// tcpEfficiencyOf leaves measured rates alone: they are rates of data already.
+// tcpEfficiencyOf leaves measured and given rates alone: they are rates of data already.
 func tcpEfficiencyOf(f Figure) float64 {
-	if f.Origin == Measured {
+	if f.Origin == Measured || f.Origin == Given {
 		return 1
 	}
 	return tcpEfficiency
@@ -228,9 +228,11 @@ func (c *Colony) readWindow(w int) Limit {
 
 // oneWriter is a lone writer's rate on the median machine; allWriters that of all machines at once, in sum.
 func (c *Colony) oneWriter(sustained bool) Throughput {
-	return c.median(func(w int) Throughput {
-		return least(append(c.bound(c.writeDemand(w), sustained), c.writeWindow(w)))
-	})
+	return c.median(func(w int) Throughput { return c.writer(w, sustained) })
+}
+
+func (c *Colony) writer(w int, sustained bool) Throughput {
+	return least(append(c.bound(c.writeDemand(w), sustained), c.writeWindow(w)))
 }
 
 func (c *Colony) allWriters(sustained bool) Throughput {
@@ -242,13 +244,16 @@ func (c *Colony) allWriters(sustained bool) Throughput {
 }
 
 func (c *Colony) oneReader(own, sustained bool) Throughput {
-	return c.median(func(w int) Throughput {
-		limits := c.bound(c.readDemand(w, own), sustained)
-		if d := c.readDemand(w, own); d.in[w] > 0.5 { // mostly from elsewhere
-			limits = append(limits, c.readWindow(w))
-		}
-		return least(limits)
-	})
+	return c.median(func(w int) Throughput { return c.reader(w, own, sustained) })
+}
+
+func (c *Colony) reader(w int, own, sustained bool) Throughput {
+	d := c.readDemand(w, own)
+	limits := c.bound(d, sustained)
+	if d.in[w] > 0.5 { // mostly from elsewhere
+		limits = append(limits, c.readWindow(w))
+	}
+	return least(limits)
 }
 
 func (c *Colony) allReaders(own, sustained bool) Throughput {

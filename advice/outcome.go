@@ -12,14 +12,15 @@ type Outcome struct {
 	Made      []string   `json:"machines_by_plan"` // "3× lightsail/nano"
 	Keep      string     `json:"keeps"`            // "2 copies", "4+2"
 	NotBuilt  string     `json:"not_built_yet,omitempty"`
-	Unlimited bool       `json:"unlimited,omitempty"`   // a bucket: then the next two are what is stored
-	UsableGB  float64    `json:"usable_gb"`             // of files, in all copies, at most
-	HealsGB   float64    `json:"usable_healing_gb"`     // so that after any one loss it heals by itself
-	StoredGB  float64    `json:"stored_gb"`             // what risk and money are reckoned for
-	Write     Throughput `json:"write_one"`             // one writer
-	WriteAll  Throughput `json:"write_all"`             // all machines at once, in sum
-	Read      Throughput `json:"read_one"`              // one reader, not in memory
-	ReadAll   Throughput `json:"read_all"`              // all at once, in sum
+	Unlimited bool       `json:"unlimited,omitempty"` // a bucket: then the next two are what is stored
+	UsableGB  float64    `json:"usable_gb"`           // of files, in all copies, at most
+	HealsGB   float64    `json:"usable_healing_gb"`   // so that after any one loss it heals by itself
+	StoredGB  float64    `json:"stored_gb"`           // what risk and money are reckoned for
+	Write     Throughput `json:"write_one"`           // one writer
+	WriteAll  Throughput `json:"write_all"`           // all machines at once, in sum
+	Read      Throughput `json:"read_one"`            // one reader, not in memory
+	ReadAll   Throughput `json:"read_all"`            // all at once, in sum
+	Each      []Alone    `json:"each_alone"`
 	Spent     Spent      `json:"after_credits"`         // the same with the processors' credits spent
 	Create    Files      `json:"small_files_written"`   // per second
 	Open      Files      `json:"small_files_read_4kib"` // per second
@@ -30,6 +31,13 @@ type Outcome struct {
 	Assumed   []string   `json:"assumed,omitempty"`
 	Steps     []string   `json:"arithmetic"`
 	monthlyUS float64
+}
+
+// Alone is what one machine gets when it is the only one at work.
+type Alone struct {
+	Machine string     `json:"machine"`
+	Write   Throughput `json:"write"`
+	Read    Throughput `json:"read"`
 }
 
 // Spent are the rates that remain on machines with a CPU baseline below 1.
@@ -143,6 +151,11 @@ func (o *Outcome) speed(c *Colony) {
 	own := c.Way == WayLocal // each reads what it wrote: what the placement is for
 	o.Write, o.WriteAll = c.oneWriter(false), c.allWriters(false)
 	o.Read, o.ReadAll = c.oneReader(own, false), c.allReaders(own, false)
+	for w, m := range c.Machines {
+		a := Alone{m.Name, c.writer(w, false), c.reader(w, own, false)}
+		a.Write.Limits, a.Read.Limits = nil, nil
+		o.Each = append(o.Each, a)
+	}
 	o.Create = Files{One: c.create(4, 1, false), Sixteen: c.create(4, 16, false)}
 	one, all := c.create(64, 1, false), c.create(64, 16, false)
 	o.Create.Bigger, o.Create.BiggerAll = &one, &all

@@ -154,3 +154,26 @@ func TestMoneyIsLeftOutWithoutAPrice(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+func TestGivenMachines(t *testing.T) {
+	table, s := setting(t)
+	all, err := advice.ReadMachines(strings.NewReader("name,plan,net_mb_per_s,disk_gb,fsync_ms,monthly,currency\na,lightsail/nano,50,100,0,,\nb,,25,0,1,3,EUR\nc,,,,,,\n"), table)
+	if err != nil || len(all) != 3 {
+		t.Fatalf("%v, %v", all, err)
+	}
+	if a := all[0]; a.Net != (advice.Figure{Value: 50, Origin: advice.Given}) || a.Monthly.Amount != 5 || a.Baseline.Origin != advice.Offered {
+		t.Errorf("%+v", a)
+	}
+	if all[1].DiskGB.Value != 0 || all[1].Monthly.Currency != "EUR" || all[2].Net.Origin != advice.Assumed || all[2].Monthly != nil {
+		t.Errorf("%+v", all[1:])
+	}
+	ways, err := advice.Ways(all, advice.Wish{}, s)
+	if err != nil || len(ways[0].Each) != 3 || ways[0].Each[1].Write.MBps > 25 { // b has no disk: all it writes leaves it
+		t.Errorf("%+v, %v", ways, err)
+	}
+	for _, text := range []string{"", "plan\nx\n", "name\na\na\n", "name\n\"\"\n", "name,plan\na,rocket\n", "name,net_mb_per_s\na,0\n", "name,rtt_ms\na,-1\n", "name,fsync_ms\na,NaN\n", "name,monthly\na,3\n"} {
+		if _, err := advice.ReadMachines(strings.NewReader(text), table); !errors.Is(err, honeyant.Invalid) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}

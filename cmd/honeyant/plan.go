@@ -22,6 +22,7 @@ type planOptions struct {
 	gb                    float64
 	nodes, copies         int
 	plan, fleet, provider string
+	given                 string
 	ec, bucket            string
 	add, remove, replace  []string
 	vmLoss, history       string
@@ -55,6 +56,7 @@ func newPlan(o *options) *cobra.Command {
 	f.IntVar(&p.nodes, "nodes", 0, "how many machines")
 	f.StringVar(&p.plan, "plan", "", "plan of the machines for --nodes, such as lightsail/nano")
 	f.StringVar(&p.fleet, "fleet", "", "machines by plan, such as 3×lightsail/nano,lightsail/large")
+	f.StringVar(&p.given, "machines", "", "machines with figures of your own (CSV; doc/advice.md lists the columns)")
 	f.StringVar(&p.provider, "provider", "", "look only at this provider's plans")
 	f.IntVar(&p.copies, "copies", 0, "full copies of each file (default 2)")
 	f.StringVar(&p.ec, "ec", "", "look at an erasure code too, such as 4+2 (not built yet)")
@@ -88,7 +90,7 @@ func (p *planOptions) run(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	a := &planAnswer{GB: p.gb}
-	if p.nodes > 0 && p.gb > 0 && p.fleet == "" {
+	if p.nodes > 0 && p.gb > 0 && p.fleet == "" && p.given == "" {
 		ways, err := advice.Cheapest(p.table, advice.Search{Nodes: p.nodes, Wish: p.wish, Provider: p.provider, Worker: p.plan}, p.setting)
 		if err != nil {
 			return err
@@ -137,8 +139,8 @@ func (p *planOptions) prepare() error {
 		return usagef("--gb, --nodes and --copies can not be negative")
 	case p.nodes > 0 && p.gb == 0 && p.plan == "" && p.fleet == "":
 		return usagef("%d machines of which plan (--plan), or for how much data (--gb)?", p.nodes)
-	case p.nodes > 0 && p.fleet != "":
-		return usagef("--fleet names the machines: --nodes is not needed")
+	case p.nodes > 0 && (p.fleet != "" || p.given != ""), p.fleet != "" && p.given != "":
+		return usagef("only one of --fleet, --machines and --nodes says which machines there are")
 	case p.nodes == 0 && p.plan != "":
 		return usagef("how many of %s? Say --nodes, or --fleet 3×%s", p.plan, p.plan)
 	}
@@ -186,6 +188,15 @@ func (p *planOptions) machines(ctx context.Context) ([]advice.Machine, error) {
 	if text != "" {
 		p.from = text
 		return advice.ParseFleet(text, p.table, nil)
+	}
+	if p.given != "" {
+		p.from = p.given
+		f, err := os.Open(p.given)
+		if err != nil {
+			return nil, usagef("no such file: %s", err)
+		}
+		defer f.Close()
+		return advice.ReadMachines(f, p.table)
 	}
 	runs, from, err := loadOrSample(p.options, p.history, p.sample)
 	if err != nil {

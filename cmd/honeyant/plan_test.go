@@ -69,7 +69,12 @@ func TestWrongPlansAreRefused(t *testing.T) {
 	if err := os.WriteFile(bad, []byte("provider,plan,kind,monthly,currency,as_of,source\na,b,vm,-5,USD,2026-01-01,x\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	machines := filepath.Join(dir, "machines.csv")
+	if err := os.WriteFile(machines, []byte("name,net_mb_per_s\nn1,-3\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	for _, args := range [][]string{
+		{"plan", "--machines", machines}, {"plan", "--machines", filepath.Join(dir, "none.csv")}, {"plan", "--machines", machines, "--fleet", "nano"},
 		{"plan", "--fleet", "3xrocket"}, {"plan", "--nodes", "3"}, {"plan", "--gb", "-1"}, {"plan", "--vm-loss", "200%"}, {"plan", "--vm-loss", "x"}, {"plan", "--ec", "4"},
 		{"plan", "--sample", "--remove", "nobody"}, {"plan", "--sample", "--replace", "azure"}, {"plan", "--sample", "--bucket", "lightsail/nano"}, {"plan", "--sample", "--copies", "9"},
 		{"plan", "--gb", "9999999", "--nodes", "3", "--provider", "azure"}, {"plan", "--currency", "XYZ"}, {"plan", "--unit", "furlong"}, {"plan", "--history", filepath.Join(dir, "none")},
