@@ -42,6 +42,7 @@ cluster: build ## real processes in network namespaces: kill, partition, full di
 
 fuse: build ## everything that needs a real mount (needs root and /dev/fuse)
 	$(TEST) -count=1 -timeout 15m ./frontend/fuse/... ./test/...
+	test ! -e /sys/module/fuse/parameters/enable_uring || HONEYANT_FUSE_TRANSPORT=uring $(TEST) -count=1 -timeout 15m ./frontend/fuse
 
 posix: build ## the POSIX suite and random I/O on the mounts of a three-node colony (needs root and /dev/fuse)
 	test/on-colony.sh sh -c 'mkdir $$COLONY/m1/p $$COLONY/m1/x && \

@@ -73,6 +73,27 @@ func TestDeadMountIsTakenAway(t *testing.T) {
 	}
 }
 
+// TestKilledDaemonLetsGo: a call under way ends when the daemon is killed.
+func TestKilledDaemonLetsGo(t *testing.T) {
+	d := serve(t, 1)
+	if err := os.WriteFile(filepath.Join(d.paths[0], "f"), []byte("content"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d.ask("cut") // no quorum: the call waits
+	waits := make(chan error)
+	go func() { waits <- os.Mkdir(filepath.Join(d.paths[0], "d"), 0o755) }()
+	within(t, 10*time.Second, "the request", func() {
+		for d.ask("inuse") == "0 0 0" {
+		}
+	})
+	d.kill()
+	within(t, 10*time.Second, "the call under way", func() {
+		if err := <-waits; err == nil {
+			t.Error("it succeeds")
+		}
+	})
+}
+
 func TestUnmountWhileFilesAreOpen(t *testing.T) {
 	d := serve(t, 1)
 	p := filepath.Join(d.paths[0], "f")
