@@ -14,7 +14,27 @@ import (
 // Files are calls by path on one node's volume, as a program makes them. An error of a node
 // that is or was taken down during the call is Unavailable: what was to be done may be done.
 // Safe for concurrent use.
-type Files struct{ Host *Host }
+type Files struct {
+	Host *Host
+	// Unsynced leaves changes to the volume's flush interval; otherwise each is on stable storage when its call returns.
+	Unsynced bool
+}
+
+// change is do for what changes something.
+func (f Files) change(ctx context.Context, op string, call func(v *volume.Volume) error) error {
+	return f.do(ctx, op, func(v *volume.Volume) error {
+		err := call(v)
+		if err == nil && !f.Unsynced {
+			err = v.Sync(ctx)
+		}
+		return err
+	})
+}
+
+// Sync makes all that was changed durable.
+func (f Files) Sync(ctx context.Context) error {
+	return f.do(ctx, "sync", func(v *volume.Volume) error { return v.Sync(ctx) })
+}
 
 // do runs f on the volume of the node that runs now.
 func (f Files) do(ctx context.Context, op string, call func(v *volume.Volume) error) error {
@@ -50,12 +70,12 @@ func parent(ctx context.Context, v *volume.Volume, p string) (honeyant.Ino, stri
 
 // Create makes a file that must not exist, writes data and closes it.
 func (f Files) Create(ctx context.Context, p string, data []byte) error {
-	return f.do(ctx, "create", func(v *volume.Volume) error { return write(ctx, v, p, data, true) })
+	return f.change(ctx, "create", func(v *volume.Volume) error { return write(ctx, v, p, data, true) })
 }
 
 // Put makes or truncates a file, writes data and closes it.
 func (f Files) Put(ctx context.Context, p string, data []byte) error {
-	return f.do(ctx, "put", func(v *volume.Volume) error { return write(ctx, v, p, data, false) })
+	return f.change(ctx, "put", func(v *volume.Volume) error { return write(ctx, v, p, data, false) })
 }
 
 func write(ctx context.Context, v *volume.Volume, p string, data []byte, exclusive bool) error {
@@ -74,7 +94,7 @@ func write(ctx context.Context, v *volume.Volume, p string, data []byte, exclusi
 
 // Overwrite writes data over the beginning of a file that is there, and closes it.
 func (f Files) Overwrite(ctx context.Context, p string, data []byte) error {
-	return f.do(ctx, "overwrite", func(v *volume.Volume) error {
+	return f.change(ctx, "overwrite", func(v *volume.Volume) error {
 		attr, err := walk(ctx, v, p)
 		if err != nil {
 			return err
@@ -124,7 +144,7 @@ func (f Files) Stat(ctx context.Context, p string) (attr honeyant.Attr, err erro
 
 // Mkdir makes a directory.
 func (f Files) Mkdir(ctx context.Context, p string) error {
-	return f.do(ctx, "mkdir", func(v *volume.Volume) error {
+	return f.change(ctx, "mkdir", func(v *volume.Volume) error {
 		dir, name, err := parent(ctx, v, p)
 		if err == nil {
 			_, err = v.Make(ctx, volume.NewNode{Parent: dir, Name: name, Mode: honeyant.ModeDir | 0o755})
@@ -135,7 +155,7 @@ func (f Files) Mkdir(ctx context.Context, p string) error {
 
 // Remove unlinks a file.
 func (f Files) Remove(ctx context.Context, p string) error {
-	return f.do(ctx, "remove", func(v *volume.Volume) error {
+	return f.change(ctx, "remove", func(v *volume.Volume) error {
 		dir, name, err := parent(ctx, v, p)
 		if err == nil {
 			err = v.Unlink(ctx, dir, name)
@@ -146,7 +166,7 @@ func (f Files) Remove(ctx context.Context, p string) error {
 
 // Rename moves a name; replace says whether the new one may be taken.
 func (f Files) Rename(ctx context.Context, from, to string, replace bool) error {
-	return f.do(ctx, "rename", func(v *volume.Volume) error {
+	return f.change(ctx, "rename", func(v *volume.Volume) error {
 		op := &meta.Rename{}
 		var err error
 		if op.OldParent, op.OldName, err = parent(ctx, v, from); err != nil {
@@ -162,7 +182,7 @@ func (f Files) Rename(ctx context.Context, from, to string, replace bool) error 
 
 // Link gives a file another name.
 func (f Files) Link(ctx context.Context, from, to string) error {
-	return f.do(ctx, "link", func(v *volume.Volume) error {
+	return f.change(ctx, "link", func(v *volume.Volume) error {
 		attr, err := walk(ctx, v, from)
 		if err != nil {
 			return err

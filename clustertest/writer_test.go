@@ -30,7 +30,8 @@ type writer struct {
 
 	mu      sync.Mutex // guards all below
 	present map[string][]byte
-	unknown map[string]doubt // names an operation was under way on when its node died
+	unknown map[string]doubt   // names an operation was under way on when its node died
+	recent  []map[string]doubt // effects of operations since the last sync, which a death of the node may undo
 	ops     int
 	stall   time.Duration // the longest that an operation took
 	stalled string
@@ -41,13 +42,30 @@ type writer struct {
 type doubt struct {
 	before, after []byte // nil: nothing
 	writing       bool   // any part of after may be there
+	also          []doubt
+}
+
+// allows tells whether bytes, or nothing if there is false, may be found.
+func (d *doubt) allows(got []byte, there bool) bool {
+	if !there && (d.before == nil || d.after == nil) {
+		return true
+	}
+	if there && (d.before != nil && bytes.Equal(got, d.before) || d.after != nil && bytes.Equal(got, d.after) || d.writing && bytes.HasPrefix(d.after, got)) {
+		return true
+	}
+	for i := range d.also {
+		if d.also[i].allows(got, there) {
+			return true
+		}
+	}
+	return false
 }
 
 func newWriter(c *clustertest.Cluster, id honeyant.NodeID, dir string, largest int) *writer {
-	w := &writer{t: c.TB, c: c, files: clustertest.Files{Host: c.Host(id)}, rng: rand.New(rand.NewPCG(c.Seed, uint64(id))),
+	w := &writer{t: c.TB, c: c, files: clustertest.Files{Host: c.Host(id), Unsynced: true}, rng: rand.New(rand.NewPCG(c.Seed, uint64(id))),
 		largest: largest, pause: 100, present: map[string][]byte{}, unknown: map[string]doubt{}}
 	w.dir, w.life = dir, w.files.Host.Lives()
-	if err := w.files.Mkdir(context.Background(), w.dir); err != nil {
+	if err := (clustertest.Files{Host: w.files.Host}).Mkdir(context.Background(), w.dir); err != nil {
 		c.TB.Fatal(err)
 	}
 	return w
@@ -114,23 +132,23 @@ func (w *writer) step() bool {
 	switch kind {
 	default:
 		name, data := w.fresh(), w.content()
-		return w.try("create", func() error { return w.files.Create(ctx, name, data) }, map[string]doubt{name: {nil, data, true}})
+		return w.try("create", func() error { return w.files.Create(ctx, name, data) }, map[string]doubt{name: {before: nil, after: data, writing: true}})
 	case 5, 6:
 		data := w.content()
-		return w.try("put", func() error { return w.files.Put(ctx, name, data) }, map[string]doubt{name: {w.present[name], data, true}})
+		return w.try("put", func() error { return w.files.Put(ctx, name, data) }, map[string]doubt{name: {before: w.present[name], after: data, writing: true}})
 	case 7:
 		to := w.fresh()
 		data := w.present[name]
-		return w.try("rename", func() error { return w.files.Rename(ctx, name, to, false) }, map[string]doubt{name: {data, nil, false}, to: {nil, data, false}})
+		return w.try("rename", func() error { return w.files.Rename(ctx, name, to, false) }, map[string]doubt{name: {before: data, after: nil, writing: false}, to: {before: nil, after: data, writing: false}})
 	case 8:
-		return w.try("remove", func() error { return w.files.Remove(ctx, name) }, map[string]doubt{name: {w.present[name], nil, false}})
+		return w.try("remove", func() error { return w.files.Remove(ctx, name) }, map[string]doubt{name: {before: w.present[name], after: nil, writing: false}})
 	case 9:
 		to := w.some()
 		data := w.present[name]
 		if to == name {
 			return true
 		}
-		return w.try("rename over", func() error { return w.files.Rename(ctx, name, to, true) }, map[string]doubt{name: {data, nil, false}, to: {w.present[to], data, false}})
+		return w.try("rename over", func() error { return w.files.Rename(ctx, name, to, true) }, map[string]doubt{name: {before: data, after: nil, writing: false}, to: {before: w.present[to], after: data, writing: false}})
 	}
 }
 
@@ -143,11 +161,13 @@ func (w *writer) try(what string, do func() error, effect map[string]doubt) bool
 	if took > w.stall {
 		w.stall, w.stalled = took, what
 	}
+	if err == nil && w.files.Unsynced {
+		w.recent = append(w.recent, effect)
+	}
 	for name, d := range effect {
 		switch {
 		case err != nil:
-			delete(w.present, name)
-			w.unknown[name] = d
+			w.doubts(name, d)
 		case d.after == nil:
 			delete(w.present, name)
 		default:
@@ -156,16 +176,53 @@ func (w *writer) try(what string, do func() error, effect map[string]doubt) bool
 	}
 	if err == nil {
 		w.ops++
-		return true
+		return w.sync()
 	}
 	if w.cut && took < maxWait {
 		return true
 	}
 	if w.files.Host.Node() == nil || w.files.Host.Lives() != w.life {
+		w.died()
 		return false
 	}
 	w.t.Errorf("%s on %v after %v: %v", what, w.files.Host.ID, took, err)
 	return false
+}
+
+// doubts notes that a name may be in either state.
+func (w *writer) doubts(name string, d doubt) {
+	delete(w.present, name)
+	if old, ok := w.unknown[name]; ok {
+		d.also = append(d.also, old)
+	}
+	w.unknown[name] = d
+}
+
+// sync makes what was done durable now and then; it says no if the node is dead.
+func (w *writer) sync() bool {
+	if w.rng.IntN(4) > 0 {
+		return true
+	}
+	if err := w.files.Sync(context.Background()); err == nil {
+		w.recent = nil
+	} else if w.files.Host.Node() == nil || w.files.Host.Lives() != w.life {
+		w.died()
+		return false
+	} else if !w.cut {
+		w.t.Errorf("sync on %v: %v", w.files.Host.ID, err)
+	}
+	return true
+}
+
+// died leaves open what was not synced when the node died.
+func (w *writer) died() {
+	for _, effect := range w.recent {
+		for name, d := range effect {
+			d.writing = true // names and bytes are not committed together
+			w.doubts(name, d)
+		}
+	}
+	w.recent = nil
 }
 
 // maxWait is the longest that a call may take whatever happens: its deadline and what it takes to give up.
@@ -198,13 +255,12 @@ func (w *writer) verify(from honeyant.NodeID) {
 			continue
 		}
 		got, err := f.Get(ctx, name)
-		ok := d.before != nil && bytes.Equal(got, d.before) || d.after != nil && bytes.Equal(got, d.after) || d.writing && bytes.HasPrefix(d.after, got)
-		if err != nil || !ok {
+		if err != nil || !d.allows(got, true) {
 			w.t.Errorf("%s: %d bytes that are neither the old %d nor the new %d: %v", name, len(got), len(d.before), len(d.after), err)
 		}
 	}
 	for name, d := range w.unknown {
-		if !there[name] && d.before != nil && d.after != nil {
+		if !there[name] && !d.allows(nil, false) {
 			w.t.Errorf("%s is gone", name)
 		}
 	}
@@ -245,6 +301,20 @@ func work(c *clustertest.Cluster, writers []*writer, disturb func()) {
 	disturb()
 	close(stop)
 	wg.Wait()
+	for _, w := range writers { // somebody may die before the next ones work
+		w.mu.Lock()
+		if w.files.Host.Node() == nil || w.files.Host.Lives() != w.life || w.cut {
+			w.died() // who is cut off for long counts as crashed
+		}
+		if w.files.Host.Node() == nil {
+			w.mu.Unlock()
+			continue
+		}
+		if err := w.files.Sync(context.Background()); err != nil && !w.cut {
+			w.t.Errorf("sync on %v: %v", w.files.Host.ID, err)
+		}
+		w.mu.Unlock()
+	}
 }
 
 func verify(c *clustertest.Cluster, writers []*writer) {

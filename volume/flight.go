@@ -78,6 +78,13 @@ func (in *inode) flush(ctx context.Context) error {
 	}
 }
 
+// lost tells whether bytes that somebody may want were lost. The flight is done.
+func (f *flight) lost() bool {
+	f.in.mu.Lock()
+	defer f.in.mu.Unlock()
+	return f.err != nil && !f.in.deserted
+}
+
 // sync is flush that also waits until the leader knows: bytes and attributes are on stable storage.
 func (in *inode) sync(ctx context.Context) error {
 	if err := in.flush(ctx); err != nil {
@@ -246,8 +253,10 @@ func (in *inode) land(n int) {
 // line, marked, until their upload ends: they read from their buffers. Those whose commit is being asked for
 // get its outcome. in.mu is held.
 func (in *inode) fail(err error) {
-	in.v.o.Log.Error("written bytes are lost", "inode", uint64(in.ino), "err", err)
-	in.lost(err)
+	if !in.deserted {
+		in.v.o.Log.Error("written bytes are lost", "inode", uint64(in.ino), "err", err)
+		in.lost(err)
+	}
 	in.drop()
 	for _, f := range in.flights {
 		if f.asking {

@@ -34,6 +34,8 @@ type inode struct {
 	flights    []*flight
 	committing bool
 
+	deserted bool // without a name, and not open here: its bytes are nobody's
+
 	errs int   // how many lost flushes there were
 	err  error // the last one
 }

@@ -127,20 +127,26 @@ func (j *journal) giveBack(s *session, inos []honeyant.Ino) {
 	}
 }
 
-// held lists what the session holds, for the leader of a new epoch.
+// held lists what the session holds, and what its records rest on, deleted inodes too, for the leader of a new epoch.
 func (j *journal) held(s *session) (files []meta.ReclaimedFile) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.owner != s {
 		return nil
 	}
-	j.shadow.Inodes(func(ino honeyant.Ino, _ bool, _ uint64) {
+	add := func(ino honeyant.Ino) {
 		version, ok := j.base[ino]
 		if !ok {
 			version = j.shadow.Version(ino)
 		}
 		files = append(files, meta.ReclaimedFile{OpenFile: meta.OpenFile{Volume: j.v.o.Volume, Ino: ino}, Version: version})
-	})
+	}
+	j.shadow.Inodes(func(ino honeyant.Ino, _ bool, _ uint64) { add(ino) })
+	for ino := range j.pending {
+		if !j.shadow.Has(ino) {
+			add(ino)
+		}
+	}
 	return files
 }
 

@@ -49,7 +49,23 @@ func (v *Volume) Unlink(ctx context.Context, parent honeyant.Ino, name string) e
 		return err
 	}
 	v.seen(r.Attr)
+	v.unlinked(&r.Attr)
 	return nil
+}
+
+// unlinked drops what is dirty of a file that has lost its last name, if nobody here has it open.
+func (v *Volume) unlinked(a *honeyant.Attr) {
+	if a.Nlink > 0 || a.IsDir() {
+		return
+	}
+	if in := v.peek(a.Ino); in != nil {
+		defer in.release()
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		if in.deserted = !v.isOpen(a.Ino); in.deserted {
+			in.drop()
+		}
+	}
 }
 
 // Rmdir removes an empty directory.
@@ -73,6 +89,7 @@ func (v *Volume) Rename(ctx context.Context, op *meta.Rename) error {
 	v.seen(r.Moved)
 	if r.Other.Ino != 0 {
 		v.seen(r.Other)
+		v.unlinked(&r.Other)
 	}
 	return nil
 }

@@ -139,7 +139,7 @@ func (v *Volume) Sync(ctx context.Context) error {
 	for _, f := range last {
 		select {
 		case <-f.done:
-			if f.err != nil && first == nil {
+			if first == nil && f.lost() {
 				first = f.err
 			}
 		case <-ctx.Done():
