@@ -83,6 +83,56 @@ func TestSmallFilesAreReadFromPages(t *testing.T) {
 	})
 }
 
+// After the first directories of a tree each one costs a listing, with what its files hold. Who only lists soon gets
+// only names again.
+func TestTreeIsReadByListings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 1, 1<<30)
+		w := c.Open(t, nil)
+		const dirs, files = 20, 50
+		var all []honeyant.Ino
+		for d := range dirs {
+			dir := mkdir(t, w, honeyant.RootIno, fmt.Sprint("d", d))
+			all = append(all, dir)
+			for i := range files {
+				makeFile(t, w, dir, fmt.Sprint("f", i), pattern(4096, d*files+i))
+			}
+		}
+		v, s := c.OpenLeased(t, nil)
+		before := s.All()
+		for d, dir := range all {
+			list(t, v, dir)
+			for i := range files {
+				if got := readFile(t, v, dir, fmt.Sprint("f", i)); !bytes.Equal(got, pattern(4096, d*files+i)) {
+					t.Fatalf("file %d: %d bytes", i, len(got))
+				}
+			}
+		}
+		if n := s.All() - before; n > dirs+15 {
+			t.Fatalf("%d requests", n)
+		}
+		other, so := c.OpenLeased(t, nil)
+		rich := 0
+		around := func(op meta.Op, do func()) {
+			if o, ok := op.(*meta.ReadDir); ok && o.Plus {
+				rich++
+			}
+			do()
+		}
+		so.Around.Store(&around)
+		for i := range 2 * files { // gets into the habit
+			lookup(t, other, all[i/files], fmt.Sprint("f", i%files))
+		}
+		rich = 0
+		for _, dir := range all[2:] {
+			list(t, other, dir)
+		}
+		if rich == 0 || rich > dirs/2 {
+			t.Fatalf("%d of %d listings with attributes that nobody wanted", rich, dirs-2)
+		}
+	})
+}
+
 // Contents that are remembered name chunks; when these are gone newer extents are asked for.
 func TestRememberedChunkIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -36,6 +36,7 @@ type nameCache struct {
 	busy     map[honeyant.Ino]int
 	walks    map[walkKey]*walk // directories in which names are looked up, or files read
 
+	names, data   habit
 	recent        list.List // of *knownInode with contents, the one used last in front
 	contentsBytes int64
 

@@ -59,9 +59,12 @@ func (v *Volume) call(ctx context.Context, s *session, op meta.Op) (meta.Reply, 
 		}
 	}
 	n.misses.Add(1)
+	asked := op
+	op = n.richer(op)
 	since := n.moment()
 	r, held, err := s.leaser.DoLeased(ctx, op, meta.Want{})
 	n.learn(s, op, r, err, held, since)
+	n.enriched(asked, op, r, err)
 	if err == nil {
 		v.journal.overlay(r)
 	}

@@ -20,7 +20,8 @@ type walk struct {
 	debt   int       // entries that pages brought and nobody used
 	limit  uint32    // entries of the next page
 	large  bool      // it does not fit into memory
-	page   *dirPage  // under way
+	habit  *habit
+	page   *dirPage // under way
 }
 
 type walkKey struct {
@@ -28,10 +29,28 @@ type walkKey struct {
 	data bool // files are read
 }
 
+// habit tells whether pages have been of use lately, in whatever directory: then what others would bring is asked for
+// before anything is missed. Guarded by nameCache.mu.
+type habit struct{ brought, used int }
+
+const (
+	habitFew  = 64   // entries that say nothing yet
+	habitMost = 4096 // after which what was before counts half
+)
+
+func (h *habit) bring() {
+	if h.brought++; h.brought > habitMost {
+		h.brought, h.used = h.brought/2, h.used/2
+	}
+}
+
+func (h *habit) keen() bool { return h.brought >= habitFew && 2*h.used >= h.brought }
+
 // dirPage is a page that somebody is asking for.
 type dirPage struct {
-	op   *meta.ReadDir
-	done chan struct{} // closed when it is in memory, or can not be had
+	op    *meta.ReadDir
+	names bool          // it was asked for because of names
+	done  chan struct{} // closed when it is in memory, or can not be had
 }
 
 const (
@@ -80,10 +99,10 @@ func (n *nameCache) turnPage(ctx context.Context, s *session, p *dirPage) {
 	n.learn(s, p.op, r, err, held, since)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if w := n.walks[walkKey{p.op.Dir, p.op.Data}]; w != nil && w.page == p {
+	if w := n.walks[walkKey{p.op.Dir, !p.names}]; w != nil && w.page == p {
 		w.page = nil
 		if list, ok := r.(*meta.ReadDirReply); ok && err == nil {
-			n.turned(w, p.op, list)
+			n.turned(p.op, list, !p.op.Data || p.names)
 		} else {
 			w.debt += pageMost
 		}
@@ -91,21 +110,17 @@ func (n *nameCache) turnPage(ctx context.Context, s *session, p *dirPage) {
 	close(p.done)
 }
 
-// turned takes stock after a page.
-func (n *nameCache) turned(w *walk, op *meta.ReadDir, r *meta.ReadDirReply) {
+// turned takes stock after a page; names says that it is to be judged by whether names in it are used.
+func (n *nameCache) turned(op *meta.ReadDir, r *meta.ReadDirReply, names bool) {
+	w, data := n.walk(walkKey{op.Dir, false}), n.walk(walkKey{op.Dir, true})
 	for i := range r.Entries {
 		e := &r.Entries[i]
 		k := n.inodes[e.Ino]
-		if !op.Data {
-			w.debt++
-			if k != nil && k.walk == nil {
-				k.walk = w
-			}
-		} else if e.Told {
-			w.debt++
-			if k != nil && k.readWalk == nil {
-				k.readWalk = w
-			}
+		if names {
+			w.brought(k, func(k *knownInode) **walk { return &k.walk })
+		}
+		if e.Told {
+			data.brought(k, func(k *knownInode) **walk { return &k.readWalk })
 		}
 	}
 	if count := len(r.Entries); op.Cookie == 0 && op.After == "" && !r.EOF && count > 0 {
@@ -113,6 +128,49 @@ func (n *nameCache) turned(w *walk, op *meta.ReadDir, r *meta.ReadDirReply) {
 		all := float64(count) * math.Exp2(63) / float64(r.Entries[count-1].Cookie)
 		w.large = all*entryCost > float64(n.max)/2
 	}
+}
+
+// brought notes an entry that a page brought.
+func (w *walk) brought(k *knownInode, by func(*knownInode) **walk) {
+	w.debt++
+	w.habit.bring()
+	if k != nil && *by(k) == nil {
+		*by(k) = w
+	}
+}
+
+// richer makes a listing of names one with attributes, and with what small files hold, if these have been of use lately.
+func (n *nameCache) richer(op meta.Op) meta.Op {
+	o, ok := op.(*meta.ReadDir)
+	if !ok || o.Plus {
+		return op
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.names.keen() || o.Limit > pagesFit(n.max) {
+		return op
+	}
+	with := *o
+	with.Plus, with.Data = true, n.data.keen() && o.Limit <= n.dataLimit()
+	return &with
+}
+
+// enriched is called with the answer to what richer made.
+func (n *nameCache) enriched(asked, op meta.Op, r meta.Reply, err error) {
+	list, ok := r.(*meta.ReadDirReply)
+	if asked == op || !ok || err != nil {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if o, ok := op.(*meta.ReadDir); ok {
+		n.turned(o, list, true)
+	}
+}
+
+// dataLimit is how many entries with what files hold there may be in a page.
+func (n *nameCache) dataLimit() uint32 {
+	return uint32(min(n.contentsMost()/(2*honeyant.InlineLimit), pageFirst))
 }
 
 // miss tells of which directory a page could answer a read, and where in it.
@@ -165,7 +223,7 @@ func (n *nameCache) page(s *session, op meta.Op) (p *dirPage, mine bool) {
 		return nil, false
 	}
 	w.misses = 0
-	w.page = &dirPage{op: ask, done: make(chan struct{})}
+	w.page = &dirPage{op: ask, names: !key.data, done: make(chan struct{})}
 	return w.page, true
 }
 
@@ -177,9 +235,14 @@ func (n *nameCache) namePage(w *walk, ask *meta.ReadDir, cookie uint64) bool {
 		return false
 	}
 	ask.Limit = w.grown(n.max)
-	switch {
-	case whole:
+	if whole {
 		ask.Limit = min(pageMost, pagesFit(n.max))
+	}
+	if most := n.dataLimit(); n.data.keen() && most >= pageLeast {
+		ask.Data, ask.Limit = true, min(ask.Limit, most)
+	}
+	switch {
+	case whole && len(dir.entries) <= int(ask.Limit):
 	case w.large || dir != nil && dir.complete:
 		ask.Cookie = cookie - 1
 	case dir != nil && dir.listed:
@@ -194,7 +257,7 @@ func (n *nameCache) dataPage(w *walk, ask *meta.ReadDir, cookie uint64) bool {
 		return false
 	}
 	dir := n.inodes[w.key.dir]
-	ask.Limit = uint32(min(n.contentsMost()/(2*honeyant.InlineLimit), pageFirst))
+	ask.Limit = n.dataLimit()
 	if dir == nil || !dir.complete || len(dir.entries) > int(ask.Limit) {
 		ask.Cookie = cookie - 1
 	}
@@ -239,7 +302,10 @@ func (n *nameCache) walk(key walkKey) *walk {
 			}
 		}
 	}
-	w = &walk{key: key}
+	w = &walk{key: key, habit: &n.names}
+	if key.data {
+		w.habit = &n.data
+	}
 	n.walks[key] = w
 	return w
 }
@@ -255,6 +321,7 @@ func (n *nameCache) setPlace(ino, dir honeyant.Ino, cookie uint64) {
 func (k *knownInode) used() {
 	if k.walk != nil {
 		k.walk.debt--
+		k.walk.habit.used++
 		k.walk = nil
 	}
 }
@@ -263,6 +330,7 @@ func (k *knownInode) used() {
 func (k *knownInode) read() {
 	if k.readWalk != nil {
 		k.readWalk.debt--
+		k.readWalk.habit.used++
 		k.readWalk = nil
 	}
 }
