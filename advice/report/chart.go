@@ -27,6 +27,7 @@ type Table struct {
 	Header []string
 	Rows   [][]string
 	Note   string
+	Open   bool // shown at once on the page, not only when asked for
 }
 
 // Draw gives the picture as SVG or PNG.

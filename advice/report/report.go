@@ -96,7 +96,10 @@ func Build(o Options) (*Report, error) {
 	if len(r.Cards) > 0 {
 		r.Charts = append(r.Charts, cardChart(r.Cards))
 	}
-	r.Tables = allFigures(hosts, byHost)
+	if r.Tables, err = derived(hosts, byHost, machines, o); err != nil {
+		return nil, err
+	}
+	r.Tables = append(r.Tables, allFigures(hosts, byHost)...)
 	r.Missing = r.missing()
 	return r, nil
 }
@@ -374,4 +377,10 @@ func valueChart(k advice.Ranking, table Table) Chart {
 		Alt:  fmt.Sprintf("Scatter of score over price for %s with the Pareto front; %d machines.", k.Title, len(k.Ranked)), draw: chart.render}
 }
 
-func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+// upper begins a title, unless it begins with the name of a command or a call.
+func upper(s string) string {
+	if word, _, _ := strings.Cut(s, " "); slices.Contains([]string{"ssh", "fsync", "fsync,", "ssh,"}, word) {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}

@@ -244,3 +244,28 @@ func TestOddFigures(t *testing.T) {
 		t.Error("a figure is no number")
 	}
 }
+
+func TestDerivedTables(t *testing.T) {
+	find := func(r *report.Report, title string) report.Table {
+		for _, one := range r.Tables {
+			if strings.HasPrefix(one.Title, title) {
+				return one
+			}
+		}
+		t.Errorf("no table %q", title)
+		return report.Table{Rows: [][]string{make([]string, 9)}}
+	}
+	sample, rich := build(t, history.Sample()), build(t, invented())
+	ways := find(sample, "Ways between")
+	if got := fmt.Sprint(ways.Rows); got != "[[ubuntu16 ubuntu18  0.714  50 1,000] [ubuntu18 amazonlinux  1.43  100 ]]" {
+		t.Errorf("links beside disks of 70 MB/s: %s", got)
+	}
+	matrix := find(sample, "System by plan: C compiler")
+	if got := fmt.Sprint(matrix.Rows); got != "[[amazon linux 2 103] [ubuntu 16.04 100] [ubuntu 18.04 109]]" {
+		t.Errorf("%s", got)
+	}
+	web1 := find(rich, "Per processor").Rows[3] // nano: 900 points on 2 processors for 5 dollars, 42 MB/s, 20 GB less a quarter
+	if got := fmt.Sprint(web1); got != "[web1 450 1,676 180 8.4 3]" {
+		t.Errorf("%s", got)
+	}
+}
