@@ -1,0 +1,13 @@
+package node
+
+import (
+	"github.com/honeyant/honeyant/admin"
+	"github.com/honeyant/honeyant/volume/fileapi"
+	"github.com/honeyant/honeyant/volume/fileapi/server"
+)
+
+// fileRoute gives the volume's files to other processes of this machine that may open the
+// command socket, above all the gateway.
+func (n *Node) fileRoute() admin.Route {
+	return admin.Route{Pattern: fileapi.Prefix, Serve: server.New(n.mounts.use).ServeHTTP}
+}
