@@ -28,6 +28,7 @@ type Figure struct {
 // Machine is what the models know of one machine. Rates are in 10^6 bytes per second.
 type Machine struct {
 	Name      string `json:"name"`
+	Node      string `json:"node,omitempty"` // its ID within the colony, by which others may name it
 	Offer     string `json:"plan,omitempty"` // of the price table
 	Monthly   *Money `json:"monthly,omitempty"`
 	DiskGB    Figure `json:"disk_gb"` // what it gives to the colony, 10^9 bytes
@@ -113,6 +114,7 @@ func fromHistory(table *Table, name string, own, all []*bench.Run) Machine {
 	if offer, ok := offerOf(table, host); ok {
 		m = FromOffer(name, offer)
 	}
+	m.Node = host.Node
 	if host.Cores > 0 {
 		m.Cores = Figure{float64(host.Cores), Measured, ""}
 	}
@@ -135,10 +137,10 @@ func fromHistory(table *Table, name string, own, all []*bench.Run) Machine {
 	set(&m.DiskRead, 1, "disk.read.seq")
 	set(&m.Fsync, 1, "disk.fsync")
 	set(&m.Speed, 1.0/referenceScore, "cpu.score.1")
-	if v, n := medianOverPairs(all, name, "net.tcp.8", "net.tcp.1", "net.tls.8", "net.tls.1", "ssh.system.aes128gcm"); n != "" {
+	if v, n := medianOverPairs(all, m, "net.tcp.8", "net.tcp.1", "net.tls.8", "net.tls.1", "ssh.system.aes128gcm"); n != "" {
 		m.Net = Figure{v, Measured, n}
 	}
-	if v, n := medianOverPairs(all, name, "net.rtt"); n != "" {
+	if v, n := medianOverPairs(all, m, "net.rtt"); n != "" {
 		m.RTT = Figure{v, Measured, n}
 	}
 	if r := newest(own, "burst.cpu"); r != nil && r.Median > 0 {
@@ -171,13 +173,13 @@ func newest(runs []*bench.Run, name string) *bench.Result {
 
 // medianOverPairs is the median over the ways from and to a machine, of the first of the
 // measurements that exists; a way measured often counts by its newest figure.
-func medianOverPairs(runs []*bench.Run, machine string, names ...string) (value float64, name string) {
+func medianOverPairs(runs []*bench.Run, m Machine, names ...string) (value float64, name string) {
 	for _, n := range names {
 		ways := map[string]float64{}
 		for _, run := range runs { // by time: the newest stays
 			for i := range run.Results {
 				r := &run.Results[i]
-				if r.Name == n && r.Peer != nil && (r.Peer.From == machine || r.Peer.To == machine) && r.Median > 0 {
+				if r.Name == n && r.Peer != nil && m.isEnd(r.Peer) && r.Median > 0 {
 					ways[r.Key()] = r.Median
 				}
 			}
@@ -191,6 +193,11 @@ func medianOverPairs(runs []*bench.Run, machine string, names ...string) (value 
 		}
 	}
 	return 0, ""
+}
+
+// isEnd tells whether a way begins or ends at the machine, which may go by its host's name or by its node.
+func (m Machine) isEnd(p *bench.Peer) bool {
+	return p.From == m.Name || p.To == m.Name || m.Node != "" && (p.FromNode == m.Node || p.ToNode == m.Node)
 }
 
 // ScoresByOffer is the measured speed of all processors (cpu.score.all) of each plan of which a

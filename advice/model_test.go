@@ -199,6 +199,11 @@ func TestMachinesFromHistory(t *testing.T) {
 	if a := byName["azure"]; a.DiskWrite.Value != 15 || a.Monthly == nil || a.Monthly.Amount != 10000 || a.Net.Origin != Assumed {
 		t.Errorf("%+v", a)
 	}
+	colony := host("vm-1", "", map[string]float64{"net.rtt": 3})
+	colony.Host.Node, colony.Results[0].Peer = "n1", &bench.Peer{From: "first", FromNode: "n1", To: "second", ToNode: "n2"}
+	if m := FromRuns(table, []*bench.Run{colony})[0]; m.RTT.Value != 3 {
+		t.Errorf("a node that goes by another name than its host: %+v", m.RTT)
+	}
 	if m := byName["ubuntu18"]; m.Net.Value != 75 { // 50 from one neighbour, 100 to the other
 		t.Errorf("%+v", m.Net)
 	}

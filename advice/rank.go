@@ -156,7 +156,7 @@ func rank(use Use, table *Table, machines []Machine, runs []*bench.Run) (Ranking
 // figureOf is a machine's newest figure; of pairs the median over its ways.
 func figureOf(m Machine, name string, runs []*bench.Run) (float64, bench.Better) {
 	spec, _ := bench.Lookup(name)
-	if v, found := medianOverPairs(runs, m.Name, name); found != "" {
+	if v, found := medianOverPairs(runs, m, name); found != "" {
 		return v, spec.Better
 	}
 	for _, r := range slices.Backward(runs) {

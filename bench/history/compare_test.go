@@ -195,18 +195,22 @@ func TestPick(t *testing.T) {
 	if err := os.WriteFile(file, []byte(`{"schema":"honeyant-bench/1","id":"f","host":{"name":"z"}}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	several := filepath.Join(t.TempDir(), "several.json")
+	if err := os.WriteFile(several, []byte(`[{"schema":"honeyant-bench/1","id":"f1","host":{"name":"y"}},{"schema":"honeyant-bench/1","id":"f2","host":{"name":"z","node":"n2"}}]`), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	old := filepath.Join(t.TempDir(), "old.json")
 	if err := os.WriteFile(old, []byte(`{"schema":"honeyant-bench/0","id":"f"}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	for word, want := range map[string]string{"a": "2026-ba", "b": "2026-ab", "a~0": "2026-ba", "a~2": "2026-aa", "a@2026-11-03": "2026-ac",
-		"a@all": "2026-aa 2026-ac 2026-ba", "2026-b": "2026-ba", "2026-ab": "2026-ab", file: "f"} {
+		"a@all": "2026-aa 2026-ac 2026-ba", "2026-b": "2026-ba", "2026-ab": "2026-ab", file: "f", several + "#y": "f1", several + "#n2": "f2"} {
 		if s, err := history.Pick(runs, word); err != nil || ids(s.Runs) != want {
 			t.Errorf("%s: %q, %v, want %q", word, ids(s.Runs), err, want)
 		}
 	}
 	for word, kind := range map[string]honeyant.Kind{"c": honeyant.NotExist, "": honeyant.NotExist, "2026-a": honeyant.Invalid, "a~3": honeyant.NotExist, "a~x": honeyant.NotExist,
-		"a@2026-12-01": honeyant.NotExist, "./none.json": honeyant.NotExist, old: honeyant.Unsupported} {
+		"a@2026-12-01": honeyant.NotExist, "./none.json": honeyant.NotExist, old: honeyant.Unsupported, several: honeyant.Invalid, several + "#x": honeyant.NotExist} {
 		if _, err := history.Pick(runs, word); !errors.Is(err, kind) {
 			t.Errorf("%s: %v, want %v", word, err, kind)
 		}

@@ -2,6 +2,7 @@ package history
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -15,7 +16,8 @@ import (
 
 // Pick finds the runs that a word of the command line means, among runs sorted by time:
 //
-//	a path with a slash or ending in .json   the file that honeyant bench --json wrote
+//	a path with a slash or ending in .json   the file that honeyant bench --json wrote; #web1 after it
+//	                                         takes one machine of several
 //	20261122T1015…                           the run of that ID, or of which that is the beginning
 //	web1                                     the last run of that machine
 //	web1~2                                   the last but two
@@ -25,7 +27,7 @@ import (
 // Errors: NotExist if there is none, Invalid if an ID is ambiguous or a file is no run.
 func Pick(runs []*bench.Run, word string) (Side, error) {
 	const op = "history.Pick"
-	if strings.ContainsRune(word, '/') || strings.HasSuffix(word, ".json") {
+	if IsFile(word) {
 		return pickFile(word)
 	}
 	var byID []*bench.Run
@@ -62,6 +64,12 @@ func Pick(runs []*bench.Run, word string) (Side, error) {
 	return Side{Label: word, Runs: picked}, nil
 }
 
+// IsFile tells whether Pick takes a word for a file.
+func IsFile(word string) bool {
+	name, _, _ := strings.Cut(word, "#")
+	return strings.ContainsRune(name, '/') || strings.HasSuffix(name, ".json")
+}
+
 func pickOf(of []*bench.Run, which string) ([]*bench.Run, error) {
 	last := of[len(of)-1:]
 	switch {
@@ -86,15 +94,55 @@ func pickOf(of []*bench.Run, which string) ([]*bench.Run, error) {
 
 func pickFile(path string) (Side, error) {
 	const op = "history.Pick"
+	path, host, _ := strings.Cut(path, "#")
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return Side{}, honeyant.E(op, kindOf(err), path, err)
 	}
-	run, err := bench.Decode(bytes.NewReader(text))
+	runs, err := decodeRuns(text)
 	if err != nil {
 		return Side{}, honeyant.E(op, honeyant.KindOf(err), path, err)
 	}
-	return Side{Label: first(run.Host.Name, path), Runs: []*bench.Run{run}}, nil
+	var names []string
+	for _, r := range runs {
+		if !slices.Contains(names, r.Host.Name) {
+			names = append(names, r.Host.Name)
+		}
+	}
+	switch {
+	case len(runs) == 0:
+		return Side{}, honeyant.E(op, honeyant.Invalid, path, errors.New("there is no run in it"))
+	case host == "" && len(names) > 1:
+		return Side{}, honeyant.E(op, honeyant.Invalid, path, fmt.Errorf("it has runs of %s: add #MACHINE", strings.Join(names, ", ")))
+	case host != "":
+		runs = slices.DeleteFunc(runs, func(r *bench.Run) bool { return r.Host.Name != host && r.Host.Node != host })
+		if len(runs) == 0 {
+			return Side{}, honeyant.E(op, honeyant.NotExist, path, fmt.Errorf("no run of %s in it", host))
+		}
+	}
+	SortByTime(runs)
+	return Side{Label: first(runs[0].Host.Name, path), Runs: runs}, nil
+}
+
+// decodeRuns reads what honeyant bench --json printed: a run, or a list of them.
+func decodeRuns(text []byte) ([]*bench.Run, error) {
+	if trimmed := bytes.TrimSpace(text); len(trimmed) == 0 || trimmed[0] != '[' {
+		run, err := bench.Decode(bytes.NewReader(text))
+		return []*bench.Run{run}, err
+	}
+	var parts []json.RawMessage
+	if err := json.Unmarshal(text, &parts); err != nil {
+		return nil, honeyant.E("", honeyant.Corrupt, "", err)
+	}
+	var runs []*bench.Run
+	for _, p := range parts {
+		run, err := bench.Decode(bytes.NewReader(p))
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, run)
+	}
+	return runs, nil
 }
 
 func known(runs []*bench.Run) string {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -70,7 +69,7 @@ func runsFor(o *options, dir string, sample bool, words []string) ([]*bench.Run,
 		return history.Sample(), nil
 	}
 	for _, w := range words {
-		if !strings.ContainsRune(w, '/') && !strings.HasSuffix(w, ".json") {
+		if !history.IsFile(w) {
 			runs, _, err := loadHistory(o, dir)
 			return runs, err
 		}
