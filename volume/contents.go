@@ -137,6 +137,19 @@ func (v *Volume) vouches(ino honeyant.Ino, version uint64) bool {
 	return k != nil && k.known && k.attr.Version == version
 }
 
+// Settled tells the attributes of the file as of its open or later, ok false if bytes are not committed.
+func (f *File) Settled() (a honeyant.Attr, ok bool) {
+	in := f.in
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	_, dirty := in.unflushed()
+	return in.attr, in.known && !dirty
+}
+
+// Lost counts what was lost of what was written or changed here: whenever that happens, what was seen meanwhile may not
+// have been so.
+func (v *Volume) Lost() uint64 { return v.stats.lostWrites.Load() + v.journal.stats.lost.Load() }
+
 // A leasedOpener is a Leaser that need not be told of each open, see remote.Session.OpenLeased.
 type leasedOpener interface {
 	OpenLeased(f meta.OpenFile)

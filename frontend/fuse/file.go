@@ -26,11 +26,14 @@ func openFlags(flags uint32) volume.OpenFlags {
 }
 
 // openOut hands a file to the kernel. An append file bypasses the page cache, because the
-// kernel's idea of the end may be old (F4).
+// kernel's idea of the end may be old (F4). Pages are kept if the file is as it was at the last open.
 func (fs *FS) openOut(f *volume.File, out *gofuse.OpenOut) {
 	out.Fh = fs.files.add(f)
-	if f.Flags().Append {
+	switch {
+	case f.Flags().Append:
 		out.OpenFlags |= gofuse.FOPEN_DIRECT_IO
+	case fs.pages.keep(fs.volume, f):
+		out.OpenFlags |= gofuse.FOPEN_KEEP_CACHE
 	}
 }
 

@@ -51,6 +51,7 @@ type FS struct {
 	spared atomic.Uint64 // requests answered by recent
 	recent *recent
 	kept   *kept
+	pages  pages
 }
 
 // New makes a file system over v. The volume is not closed with it.

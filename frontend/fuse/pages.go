@@ -1,0 +1,52 @@
+package fuse
+
+import (
+	"sync"
+
+	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/volume"
+)
+
+// pages remembers as of which state of a file the kernel's pages are, so that an open that finds the file as the last one
+// did may leave them (FOPEN_KEEP_CACHE). Pages that were read since then are of the same state, for Versions only rise;
+// pages on their way are locked, and an open that drops pages waits for them. Bytes written here raise the Version
+// when they are committed; should they be lost instead, nothing that was noted before counts any more.
+type pages struct {
+	mu   sync.Mutex // guards all below
+	lost uint64     // what Volume.Lost told
+	of   map[honeyant.Ino]pagesAs
+}
+
+// pagesAs is a state of a file. With Versions go times: those given under leases that were lost may come again.
+type pagesAs struct {
+	version, size uint64
+	mtime, ctime  honeyant.Time
+}
+
+// pagesMost bounds the files remembered.
+const pagesMost = 8 << 10
+
+// keep notes an open, and tells whether the kernel's pages are good.
+func (p *pages) keep(v *volume.Volume, f *volume.File) bool {
+	lost := v.Lost() // before the state is looked at
+	a, settled := f.Settled()
+	as := pagesAs{version: a.Version, size: a.Size, mtime: a.Mtime, ctime: a.Ctime}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.lost != lost || p.of == nil {
+		p.lost, p.of = lost, map[honeyant.Ino]pagesAs{}
+	}
+	had, ok := p.of[f.Ino()]
+	if !settled {
+		delete(p.of, f.Ino())
+		return false
+	}
+	if !ok && len(p.of) >= pagesMost {
+		for ino := range p.of { // any
+			delete(p.of, ino)
+			break
+		}
+	}
+	p.of[f.Ino()] = as
+	return ok && had == as
+}
