@@ -208,7 +208,9 @@ func (w *writer) sync() bool {
 	} else if w.files.Host.Node() == nil || w.files.Host.Lives() != w.life {
 		w.died()
 		return false
-	} else if !w.cut {
+	} else if w.cut {
+		w.died() // who is cut off for long counts as crashed
+	} else {
 		w.t.Errorf("sync on %v: %v", w.files.Host.ID, err)
 	}
 	return true

@@ -3,6 +3,7 @@ package volume
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/meta"
@@ -29,7 +30,19 @@ type Dir struct {
 	name    string          // its name, to tell equal cookies apart
 	batch   uint32
 
+	told    atomic.Uint64 // lost changes that Sync has told
 	closing sync.Once
+}
+
+// Sync is fsync of a directory: on return what was done to its entries before is on a quorum's stable storage. If changes
+// of names or attributes were lost since the directory was opened, that is the error, once.
+func (d *Dir) Sync(ctx context.Context) error {
+	ctx, cancel := d.v.within(ctx)
+	defer cancel()
+	if err := d.v.journal.flush(ctx); err != nil {
+		return d.v.fault(ctx, "volume.SyncDir", "", err)
+	}
+	return d.v.journal.report(&d.told)
 }
 
 // OpenDir opens a directory for reading. No request is made.
@@ -37,7 +50,9 @@ func (v *Volume) OpenDir(ctx context.Context, ino honeyant.Ino) (*Dir, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.dirs++
-	return &Dir{v: v, ino: ino, turn: newTurn(1)}, nil
+	d := &Dir{v: v, ino: ino, turn: newTurn(1)}
+	d.told.Store(v.journal.stats.lost.Load())
+	return d, nil
 }
 
 // Ino is the directory's inode number.

@@ -167,22 +167,21 @@ func (j *journal) has(ino honeyant.Ino) bool {
 }
 
 // carryOut does an operation by itself if it can; otherwise (done false) the leader has to be asked, for which all is
-// prepared. over is to be called when it has answered.
-func (j *journal) carryOut(ctx context.Context, s *session, op meta.Op) (r meta.Reply, err error, done bool, over func()) {
-	over = func() {}
+// prepared: inos is what it may change of what is held here. over is to be called when it has answered.
+func (j *journal) carryOut(ctx context.Context, s *session, op meta.Op) (r meta.Reply, err error, done bool, inos []honeyant.Ino) {
 	if s.holder == nil {
-		return nil, nil, false, over
+		return nil, nil, false, nil
 	}
 	if evaluated(op) {
 		for range 4 {
 			if !meta.ReadOnly(op) {
 				if err := j.throttle(ctx, s); err != nil {
-					return nil, err, true, over
+					return nil, err, true, nil
 				}
 			}
 			r, err, done := j.local(s, op)
 			if done {
-				return r, err, true, over
+				return r, err, true, nil
 			}
 			if meta.ReadOnly(op) || !j.takeFor(ctx, s, op) {
 				break
@@ -191,10 +190,15 @@ func (j *journal) carryOut(ctx context.Context, s *session, op meta.Op) (r meta.
 	}
 	if meta.ReadOnly(op) {
 		err := j.prepareRead(ctx, op)
-		return nil, err, err != nil, over
+		return nil, err, err != nil, nil
 	}
-	inos, err := j.prepareChange(ctx, s, op)
-	return nil, err, err != nil, func() {
+	inos, err = j.prepareChange(ctx, s, op)
+	return nil, err, err != nil, inos
+}
+
+// over is called when the leader has answered what carryOut had prepared.
+func (j *journal) over(inos []honeyant.Ino) {
+	if len(inos) > 0 {
 		j.mu.Lock()
 		defer j.mu.Unlock()
 		j.left(inos)
@@ -344,7 +348,9 @@ func (j *journal) prepareRead(ctx context.Context, op meta.Op) error {
 // not changed here any more, nor taken again, until left is called with the answer. The leader goes on counting it as
 // held here until it is recalled, or taken again, so that nobody else sees a file whose bytes are not committed yet.
 func (j *journal) prepareChange(ctx context.Context, s *session, op meta.Op) (inos []honeyant.Ino, err error) {
-	inos = j.concerned(op)
+	if inos, err = j.touchedBy(ctx, s, op); err != nil {
+		return nil, err
+	}
 	held := false
 	j.mu.Lock()
 	for _, ino := range inos {
@@ -360,6 +366,39 @@ func (j *journal) prepareChange(ctx context.Context, s *session, op meta.Op) (in
 			return inos, nil
 		}
 	}
+}
+
+// touchedBy lists the inodes that a change names, with those that its names stand for: what is held of them must not
+// be changed here at the same time. What nobody here knows of a name is asked for.
+func (j *journal) touchedBy(ctx context.Context, s *session, op meta.Op) (inos []honeyant.Ino, err error) {
+	inos = j.concerned(op)
+	j.mu.Lock()
+	idle := j.shadow.Len() == 0
+	j.mu.Unlock()
+	if _, making := op.(*meta.Make); idle || making {
+		return inos, nil
+	}
+	for _, n := range namedBy(op) {
+		j.mu.Lock()
+		held := j.shadow.Has(n.ino)
+		j.mu.Unlock()
+		if n.name == "" || held {
+			continue
+		}
+		child, known := j.v.names.child(s, n.ino, n.name)
+		if !known {
+			r, err := j.v.call(ctx, s, &meta.Lookup{Volume: j.v.o.Volume, Parent: n.ino, Name: n.name})
+			if e, ok := r.(*meta.EntryReply); ok && err == nil {
+				child = e.Attr.Ino
+			} else if unsure(err) {
+				return nil, err
+			}
+		}
+		if child != 0 {
+			inos = append(inos, child)
+		}
+	}
+	return inos, nil
 }
 
 // drop lets go of inodes of which nothing is pending; false if something is.
@@ -554,12 +593,11 @@ func (v *Volume) settleLingering(ctx context.Context) error {
 	return nil
 }
 
-// SyncDir is fsync of a directory: what was done to its entries is on a quorum's stable storage.
-func (v *Volume) SyncDir(ctx context.Context) error {
-	ctx, cancel := v.within(ctx)
-	defer cancel()
-	if err := v.journal.flush(ctx); err != nil {
-		return v.fault(ctx, "volume.SyncDir", "", err)
+// report tells, once to each who counts in told, that changes were lost.
+func (j *journal) report(told *atomic.Uint64) error {
+	lost := j.stats.lost.Load()
+	if was := told.Swap(lost); lost == was {
+		return nil
 	}
-	return nil
+	return honeyant.E("volume.Sync", honeyant.Unavailable, "", errors.New("changes of names or attributes were lost; the log says which"))
 }

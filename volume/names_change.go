@@ -34,8 +34,8 @@ func (v *Volume) call(ctx context.Context, s *session, op meta.Op) (meta.Reply, 
 	if s.leaser == nil {
 		return s.meta.Do(ctx, op)
 	}
-	r, err, done, over := v.journal.carryOut(ctx, s, op)
-	defer over()
+	r, err, done, inos := v.journal.carryOut(ctx, s, op)
+	defer v.journal.over(inos)
 	if done {
 		if !meta.ReadOnly(op) && err == nil && n.keepers.Load() != nil {
 			n.tell(v.journal.concerned(op))
@@ -43,7 +43,7 @@ func (v *Volume) call(ctx context.Context, s *session, op meta.Op) (meta.Reply, 
 		return r, err
 	}
 	if !meta.ReadOnly(op) {
-		return n.change(ctx, s, op)
+		return n.change(ctx, s, op, inos)
 	}
 	if !remembered(op) {
 		return s.meta.Do(ctx, op)
@@ -89,15 +89,15 @@ type under struct {
 // Do implements meta.Doer.
 func (u under) Do(ctx context.Context, op meta.Op) (meta.Reply, error) { return u.v.call(ctx, u.s, op) }
 
-// change carries out a change with what it is known to touch set aside.
-func (n *nameCache) change(ctx context.Context, s *session, op meta.Op) (meta.Reply, error) {
-	inos, since, mine := n.setAside(s, op)
+// change carries out a change with what it is known to touch set aside, more too.
+func (n *nameCache) change(ctx context.Context, s *session, op meta.Op, more []honeyant.Ino) (meta.Reply, error) {
+	inos, since, mine := n.setAside(s, op, more)
 	if len(inos) > 0 || !mine {
 		n.tell(inos)
 	}
 	w := meta.Want{Settled: func() { n.settled(s, inos) }}
 	for _, ino := range inos {
-		w.Cover = append(w.Cover, meta.OpenFile{Volume: volumeOf(op), Ino: ino})
+		w.Cover = append(w.Cover, meta.OpenFile{Volume: n.journal.v.o.Volume, Ino: ino})
 	}
 	r, held, err := s.leaser.DoLeased(ctx, op, w)
 	if held.Open {
@@ -137,7 +137,7 @@ func without(err error) bool {
 
 // setAside keeps what the change is known to touch from being answered from memory; mine says that the memory is the
 // session's.
-func (n *nameCache) setAside(s *session, op meta.Op) (inos []honeyant.Ino, since uint64, mine bool) {
+func (n *nameCache) setAside(s *session, op meta.Op, more []honeyant.Ino) (inos []honeyant.Ino, since uint64, mine bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.owner != s {
@@ -158,6 +158,9 @@ func (n *nameCache) setAside(s *session, op meta.Op) (inos []honeyant.Ino, since
 		if k := n.inodes[dir]; k != nil {
 			add(k.entries[name].ino)
 		}
+	}
+	for _, ino := range more {
+		add(ino)
 	}
 	switch op := op.(type) {
 	case *meta.Make:
@@ -222,31 +225,6 @@ func (n *nameCache) settled(s *session, inos []honeyant.Ino) {
 	n.takeBack(s, inos)
 	n.dropAll(inos)
 	n.bump(inos)
-}
-
-// volumeOf is the volume of the operations that set something aside.
-func volumeOf(op meta.Op) honeyant.VolumeID {
-	switch op := op.(type) {
-	case *meta.Make:
-		return op.Volume
-	case *meta.Link:
-		return op.Volume
-	case *meta.Unlink:
-		return op.Volume
-	case *meta.Rmdir:
-		return op.Volume
-	case *meta.Rename:
-		return op.Volume
-	case *meta.SetAttr:
-		return op.Volume
-	case *meta.SetXattr:
-		return op.Volume
-	case *meta.RemoveXattr:
-		return op.Volume
-	case *meta.Commit:
-		return op.Volume
-	}
-	return 0
 }
 
 // effect puts what a change of this volume did into what is remembered. n.mu is held.
@@ -424,4 +402,19 @@ func (n *nameCache) forgetInos(inos []honeyant.Ino) {
 	defer n.mu.Unlock()
 	n.dropAll(inos)
 	n.bump(inos)
+}
+
+// child is what a name is remembered to stand for.
+func (n *nameCache) child(s *session, dir honeyant.Ino, name string) (ino honeyant.Ino, known bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.present(s) {
+		return 0, false
+	}
+	k := n.usable(dir)
+	if k == nil {
+		return 0, false
+	}
+	e, ok := k.entries[name]
+	return e.ino, ok || k.complete
 }

@@ -14,19 +14,20 @@ import (
 // errors are *honeyant.Error: what the leader said, Unavailable when nobody answered in time,
 // Interrupted when the caller's context ended first.
 type Volume struct {
-	o       Options
-	link    *link
-	pool    *pool // written bytes
-	cache   *readCache
-	names   *nameCache // nil: nothing is remembered
-	journal *journal
-	uploads turn
-	packer  *packer
-	packs   *spare // for packing small runs into one chunk; besides the pool, so that a flight never waits for a writer
-	packMax int
-	room    room
-	flusher flusher
-	stats   counters
+	o          Options
+	link       *link
+	pool       *pool // written bytes
+	cache      *readCache
+	names      *nameCache // nil: nothing is remembered
+	journal    *journal
+	uploads    turn
+	packer     *packer
+	packs      *spare // for packing small runs into one chunk; besides the pool, so that a flight never waits for a writer
+	packMax    int
+	room       room
+	flusher    flusher
+	stats      counters
+	lossesTold atomic.Uint64 // lost changes that Sync has told
 
 	ctx    context.Context // ends when work in the background must
 	cancel context.CancelCauseFunc
@@ -125,7 +126,7 @@ func (v *Volume) Close(ctx context.Context) error {
 }
 
 // Sync commits everything that is dirty (syncfs). An inode whose bytes are lost is the error, and
-// its Files tell it as well.
+// its Files tell it as well; so are, once, changes of names and attributes that were lost since the last Sync.
 func (v *Volume) Sync(ctx context.Context) error {
 	var last []*flight
 	for _, in := range v.allInodes() {
@@ -148,6 +149,9 @@ func (v *Volume) Sync(ctx context.Context) error {
 	}
 	if err := v.journal.flush(ctx); err != nil {
 		return v.fault(ctx, "volume.Sync", "", err)
+	}
+	if told := v.journal.report(&v.lossesTold); first == nil {
+		first = told
 	}
 	return first
 }

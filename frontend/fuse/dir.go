@@ -43,7 +43,11 @@ func (fs *FS) ReleaseDir(in *gofuse.ReleaseIn) {
 func (fs *FS) FsyncDir(cancel <-chan struct{}, in *gofuse.FsyncIn) gofuse.Status {
 	c := fs.begin(cancel, &in.InHeader)
 	defer c.done()
-	return status(fs.volume.SyncDir(c.ctx))
+	d, ok := fs.dirs.get(in.Fh)
+	if !ok {
+		return gofuse.EBADF
+	}
+	return status(d.open.Sync(c.ctx))
 }
 
 // ReadDir lists names.
