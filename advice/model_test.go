@@ -107,7 +107,10 @@ func TestCommitIsTheMajoritysWay(t *testing.T) {
 	c.Machines[1].Fsync.Value = 500 // two do
 	near(t, "with two slow voters", c.commitMS(1), 504)
 	near(t, "alone", (&Colony{Machines: evens(1), Way: WaySpread, Copies: 1}).commitMS(0), 2)
-	near(t, "small files", c.create(4, 1, false).PerSecond, 1000/(2*c.commitMS(2)+(cpuCreateClient+cpuCreateLeader)/1000))
+	near(t, "shared small files", c.create(small{kb: 4, threads: 1, commits: 2}).PerSecond, 1000/(2*c.commitMS(2)+(cpuCreateClient+cpuCreateLeader)/1000))
+	near(t, "small files alone", c.create(small{kb: 4, threads: 1}).PerSecond, 1e6/max(cpuCreateClient, cpuCreateLeader))
+	// 64 KiB to two stores: a round trip, 2 × 65.5 KB over the network, the same once to a disk, an fsync, all of 100 MB/s and a millisecond
+	near(t, "64 KiB, fsynced", c.create(small{kb: 64, threads: 1, commits: 1}).PerSecond, 1000/(c.commitMS(2)+1+1.311+0.655+500+(cpuCreateClient+cpuCreateLeader)/1000))
 }
 
 // The mean time to loss against the closed forms in the literature, and against a simulation.

@@ -21,9 +21,9 @@ type Outcome struct {
 	Read      Throughput `json:"read_one"`            // one reader, not in memory
 	ReadAll   Throughput `json:"read_all"`            // all at once, in sum
 	Each      []Alone    `json:"each_alone"`
-	Spent     Spent      `json:"after_credits"`         // the same with the processors' credits spent
-	Create    Files      `json:"small_files_written"`   // per second
-	Open      Files      `json:"small_files_read_4kib"` // per second
+	Spent     Spent      `json:"after_credits"` // the same with the processors' credits spent
+	Create    Written    `json:"small_files_written"`
+	Open      Opened     `json:"small_files_read_4kib"`
 	Risk      Risk       `json:"risk"`
 	Monthly   *Money     `json:"monthly,omitempty"` // nil if a price is not known
 	PerGB     *Money     `json:"per_usable_gb,omitempty"`
@@ -45,15 +45,23 @@ type Spent struct {
 	Applies     bool    `json:"applies"`
 	WriteMBps   float64 `json:"write_one_mb_per_s"`
 	ReadMBps    float64 `json:"read_one_mb_per_s"`
-	CreateFiles float64 `json:"create_4kib_per_second"`
+	CreateFiles float64 `json:"alone_4kib_per_second"`
 }
 
-// Files are small files per second by one thread and by 16.
-type Files struct {
-	One       SmallFiles  `json:"one_thread_4kib"`
-	Sixteen   SmallFiles  `json:"threads16_4kib"`
-	Bigger    *SmallFiles `json:"one_thread_64kib,omitempty"`
-	BiggerAll *SmallFiles `json:"threads16_64kib,omitempty"`
+// Written are small files written per second by one machine.
+type Written struct {
+	Alone   SmallFiles `json:"alone_4kib"`            // one thread, nobody else works in the directory
+	Shared  SmallFiles `json:"shared_4kib"`           // one thread where several machines work
+	Fsynced SmallFiles `json:"fsynced_4kib"`          // one thread, each file fsynced
+	Many    SmallFiles `json:"threads16_shared_4kib"` // 16 threads where several machines work
+	Bigger  SmallFiles `json:"alone_64kib"`           // one thread, alone
+	Safe    SmallFiles `json:"fsynced_64kib"`         // one thread, each fsynced
+}
+
+// Opened are files of 4 KiB opened, read and closed per second, nothing in memory.
+type Opened struct {
+	One     SmallFiles `json:"one_thread"`
+	Sixteen SmallFiles `json:"threads16"`
 }
 
 // Setting is what an evaluation needs besides the colony.
@@ -156,10 +164,9 @@ func (o *Outcome) speed(c *Colony) {
 		a.Write.Limits, a.Read.Limits = nil, nil
 		o.Each = append(o.Each, a)
 	}
-	o.Create = Files{One: c.create(4, 1, false), Sixteen: c.create(4, 16, false)}
-	one, all := c.create(64, 1, false), c.create(64, 16, false)
-	o.Create.Bigger, o.Create.BiggerAll = &one, &all
-	o.Open = Files{One: c.open(1, false), Sixteen: c.open(16, false)}
+	o.Create = Written{Alone: c.create(small{kb: 4, threads: 1}), Shared: c.create(small{kb: 4, threads: 1, commits: 2}), Fsynced: c.create(small{kb: 4, threads: 1, commits: 1}),
+		Many: c.create(small{kb: 4, threads: 16, commits: 2}), Bigger: c.create(small{kb: 64, threads: 1}), Safe: c.create(small{kb: 64, threads: 1, commits: 1})}
+	o.Open = Opened{c.open(1, false), c.open(16, false)}
 	o.say("one writer: %s", o.Write.arithmetic())
 	o.say("all %d writing at once, in sum: %s", len(c.Machines), o.WriteAll.arithmetic())
 	reads := "one reader"
@@ -168,10 +175,12 @@ func (o *Outcome) speed(c *Colony) {
 	}
 	o.say("%s: %s", reads, o.Read.arithmetic())
 	o.say("all reading at once, in sum: %s", o.ReadAll.arithmetic())
-	o.say("files of 4 KiB written by one thread: %s", o.Create.One.Step)
-	o.say("by 16 threads: %s", o.Create.Sixteen.Step)
-	o.say("files of 64 KiB by one thread: %s", one.Step)
-	o.say("by 16 threads: %s", all.Step)
+	o.say("files of 4 KiB written by one thread, alone in the directory: %s", o.Create.Alone.Step)
+	o.say("the same where several machines work: %s", o.Create.Shared.Step)
+	o.say("the same by 16 threads: %s", o.Create.Many.Step)
+	o.say("each fsynced, one thread: %s", o.Create.Fsynced.Step)
+	o.say("files of 64 KiB, alone: %s", o.Create.Bigger.Step)
+	o.say("each fsynced: %s", o.Create.Safe.Step)
 	o.say("files of 4 KiB opened and read by one thread, nothing in memory: %s", o.Open.One.Step)
 	for _, m := range c.Machines {
 		if m.Baseline.Value < 1 {
@@ -180,7 +189,7 @@ func (o *Outcome) speed(c *Colony) {
 	}
 	if o.Spent.Applies {
 		write, read := c.oneWriter(true), c.oneReader(own, true)
-		o.Spent.WriteMBps, o.Spent.ReadMBps, o.Spent.CreateFiles = write.MBps, read.MBps, c.create(4, 1, true).PerSecond
+		o.Spent.WriteMBps, o.Spent.ReadMBps, o.Spent.CreateFiles = write.MBps, read.MBps, c.create(small{kb: 4, threads: 1, spent: true}).PerSecond
 		o.say("after the processors' credits are spent: one writer %s", write.arithmetic())
 		o.say("after the processors' credits are spent: one reader %s", read.arithmetic())
 	}

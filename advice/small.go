@@ -45,41 +45,59 @@ type SmallFiles struct {
 	Step      string  `json:"arithmetic"`
 }
 
-// createOne is create, write, close of files of kb KiB by one thread on the median machine; many
-// the same by 16 threads. A file of up to 4 KiB travels inside its second commit.
-func (c *Colony) create(kb float64, threads int, sustained bool) SmallFiles {
+// small is a way of writing small files on the median machine.
+type small struct {
+	kb      float64
+	threads int
+	commits float64 // that each file waits for, one after the other; 0: the journal tells the leader later
+	spent   bool    // with the processors' credits spent
+}
+
+// create is create, write, close of small files. A machine that is alone in a directory makes changes there by
+// itself: they cost processor time, and the leader hears of many at once. Where several machines work each file waits for
+// two commits (its name, its content), with fsync for one; beyond 4 KiB also for its data on stable storage.
+func (c *Colony) create(f small) SmallFiles {
 	w := len(c.Machines) - 1 // not the leader, if there is another
-	if w == leader && len(c.Machines) > 1 {
-		w = 1
+	cpuClient := cpuCreateClient / c.speed(w, f.spent)
+	cpuLeader := cpuCreateLeader / c.speed(leader, f.spent)
+	ms := cpuClient
+	step := fmt.Sprintf("%d ÷ (", f.threads)
+	if f.commits > 0 {
+		commit := c.commitMS(w)
+		ms += f.commits*commit + cpuLeader
+		step += fmt.Sprintf("%.0f × %.1f ms of commit", f.commits, commit)
+		if f.kb > 4 {
+			chunk, what := c.chunkMS(w, f.kb)
+			ms += chunk
+			step += fmt.Sprintf(" + %.1f ms %s", chunk, what)
+		}
+		step += fmt.Sprintf(" + %.1f ms of processors)", cpuClient+cpuLeader)
+	} else {
+		step += fmt.Sprintf("%.1f ms of the client's processors)", cpuClient)
 	}
-	commit := c.commitMS(w)
-	chunk, what := 0.0, ""
-	if kb > 4 {
-		chunk, what = c.chunkMS(w, kb)
-		what = fmt.Sprintf(" + %.1f ms %s", chunk, what)
-	}
-	cpuClient := cpuCreateClient / c.speed(w, sustained)
-	cpuLeader := cpuCreateLeader / c.speed(leader, sustained)
-	ms := 2*commit + chunk + cpuClient + cpuLeader
-	rate := float64(threads) * 1000 / ms
-	step := fmt.Sprintf("%d ÷ (2 commits of %.1f ms%s + processors %.1f ms) = %.0f/s", threads, commit, what, cpuClient+cpuLeader, rate)
-	for _, cap := range []struct {
+	rate := float64(f.threads) * 1000 / ms
+	step += fmt.Sprintf(" = %.0f/s", rate)
+	limits := []struct {
 		what string
 		rate float64
 	}{
 		{"the client's processors", 1000 * c.Machines[w].Cores.Value / cpuClient},
 		{"the leader's processors", 1000 * c.Machines[leader].Cores.Value / cpuLeader},
-	} {
-		if cap.rate < rate {
-			rate = cap.rate
-			step += fmt.Sprintf("; at most %.0f/s by %s", cap.rate, cap.what)
-		}
 	}
-	if kb > 4 && threads > 1 {
-		bulk := c.oneWriter(sustained).MBps * 1e6 / (kb * 1024)
-		if bulk < rate {
-			rate = bulk
-			step += fmt.Sprintf("; at most %.0f/s by bulk writing", bulk)
+	if w == leader {
+		limits = limits[:1]
+		limits[0].rate = 1000 * c.Machines[w].Cores.Value / (cpuClient + cpuLeader)
+	}
+	if f.kb > 4 {
+		limits = append(limits, struct {
+			what string
+			rate float64
+		}{"bulk writing", c.writer(w, f.spent).MBps * 1e6 / (f.kb * 1024)})
+	}
+	for _, l := range limits {
+		if l.rate < rate {
+			rate = l.rate
+			step += fmt.Sprintf("; at most %.0f/s by %s", l.rate, l.what)
 		}
 	}
 	return SmallFiles{rate, step}

@@ -77,16 +77,16 @@ func (p *planOptions) showWays(w io.Writer, ways []*advice.Outcome, r advice.Rec
 			perGB = o.PerGB.String()
 		}
 		rows = append(rows, []string{name, strings.Join(o.Made, ", "), o.Keep, usable, fmt.Sprintf("%.0f / %.0f", o.Write.MBps, o.WriteAll.MBps),
-			fmt.Sprintf("%.0f / %.0f", o.Read.MBps, o.ReadAll.MBps), fmt.Sprintf("%.0f / %.0f", o.Create.One.PerSecond, o.Create.Sixteen.PerSecond),
+			fmt.Sprintf("%.0f / %.0f", o.Read.MBps, o.ReadAll.MBps), fmt.Sprintf("%.0f / %.0f", o.Create.Alone.PerSecond, o.Create.Shared.PerSecond),
 			fmt.Sprint(o.Risk.Tolerates), advice.Probability(o.Risk.EitherYear), month, perGB})
 	}
 	if len(ways) > 0 && len(ways[0].Made) < 4 && p.sameMade(ways) {
 		for i := range rows {
 			rows[i] = append(rows[i][:1], rows[i][2:]...)
 		}
-		printTable(w, []string{"way", "keeps", "GB fit", "write MB/s 1/all", "read MB/s 1/all", "4 KiB files/s 1/16", "survives", "loss a year", "a month", "a GB"}, rows)
+		printTable(w, []string{"way", "keeps", "GB fit", "write MB/s 1/all", "read MB/s 1/all", "4 KiB files/s alone/shared", "survives", "loss a year", "a month", "a GB"}, rows)
 	} else {
-		printTable(w, []string{"way", "machines", "keeps", "GB fit", "write MB/s 1/all", "read MB/s 1/all", "4 KiB files/s 1/16", "survives", "loss a year", "a month", "a GB"}, rows)
+		printTable(w, []string{"way", "machines", "keeps", "GB fit", "write MB/s 1/all", "read MB/s 1/all", "4 KiB files/s alone/shared", "survives", "loss a year", "a month", "a GB"}, rows)
 	}
 	p.showCredits(w, ways)
 	for _, o := range ways {
@@ -130,7 +130,7 @@ func (p *planOptions) sameMade(ways []*advice.Outcome) bool {
 // showCredits tells what remains on machines whose processors live on credits.
 func (p *planOptions) showCredits(w io.Writer, ways []*advice.Outcome) {
 	for _, o := range ways {
-		if s := o.Spent; s.Applies && (s.WriteMBps < 0.9*o.Write.MBps || s.CreateFiles < 0.9*o.Create.One.PerSecond) {
+		if s := o.Spent; s.Applies && (s.WriteMBps < 0.9*o.Write.MBps || s.CreateFiles < 0.9*o.Create.Alone.PerSecond) {
 			fmt.Fprintf(w, "%s, after the processors' credits are spent: one writer %.0f MB/s, one reader %.0f MB/s, %.0f files of 4 KiB a second\n",
 				o.Title, s.WriteMBps, s.ReadMBps, s.CreateFiles)
 		}
