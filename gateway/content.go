@@ -198,6 +198,10 @@ func (w *typeWriter) release() error {
 	return err
 }
 
+// enoughToTell is how many bytes are waited for. More are looked at if they are there, but a
+// slow response should not wait for all of SniffBytes.
+const enoughToTell = 64
+
 // Write sends, holding back the first bytes if they are needed.
 func (w *typeWriter) Write(p []byte) (int, error) {
 	if !w.sent {
@@ -207,7 +211,7 @@ func (w *typeWriter) Write(p []byte) (int, error) {
 		return w.ResponseWriter.Write(p)
 	}
 	w.held = append(w.held, p...)
-	if len(w.held) < contenttype.SniffBytes {
+	if len(w.held) < enoughToTell {
 		return len(p), nil
 	}
 	return len(p), w.release()
@@ -220,7 +224,7 @@ func (w *typeWriter) ReadFrom(r io.Reader) (int64, error) {
 		w.WriteHeader(http.StatusOK)
 	}
 	if !w.sent {
-		n, err := io.Copy(writeOnly{w}, io.LimitReader(r, contenttype.SniffBytes-int64(len(w.held))))
+		n, err := io.Copy(writeOnly{w}, io.LimitReader(r, contenttype.SniffBytes))
 		total += n
 		if err == nil {
 			err = w.end()

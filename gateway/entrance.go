@@ -78,6 +78,7 @@ func addFields(extra *caddyhttp.ExtraLogFields, d serve.Done) {
 		add("ended_by", d.Outcome.By)
 	}
 	add("route", d.Entry.Route)
+	extra.Add(zap.Float64("t_total", time.Since(start).Seconds()))
 	since("t_first", f.FirstByte)
 	since("t_last", f.LastByte)
 	add("ct_source", f.TypeSource)

@@ -24,6 +24,8 @@ func Register(p Parts) {
 		&transportModule{shared: shared},
 		&jsonEncoder{},
 		&clfEncoder{},
+		&fsModule{},
+		&storageModule{},
 	} {
 		caddy.RegisterModule(m)
 	}

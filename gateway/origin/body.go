@@ -59,7 +59,13 @@ func (b *body) Read(p []byte) (int, error) {
 // end notes how the origin's side ended.
 func (b *body) end(conn *ledger.Conn, complete bool) {
 	b.done.Do(func() {
-		how := closedHow(conn, complete && !b.untilEOF)
+		how := closedHow(conn, complete && !b.untilEOF, b.secure)
+		b.a.mu.Lock()
+		ours := b.a.ending != nil && b.a.ending.By == "gateway"
+		b.a.mu.Unlock()
+		if ours || b.a.req.Ending() != nil || b.a.req.Gone() {
+			how = "gateway"
+		}
 		b.a.req.Note(func(f *ledger.Facts) { f.OriginClose = how })
 	})
 }
@@ -110,7 +116,7 @@ func (a *attempt) bodyFailed(why *ledger.Ending, cause error) error {
 }
 
 // closedHow says how the origin's connection stands.
-func closedHow(conn *ledger.Conn, kept bool) string {
+func closedHow(conn *ledger.Conn, kept, secure bool) string {
 	switch {
 	case conn == nil:
 		return ""
@@ -120,8 +126,10 @@ func closedHow(conn *ledger.Conn, kept bool) string {
 		return "eof"
 	case kept:
 		return "kept"
+	case secure:
+		return "close_notify"
 	}
-	return "close_notify"
+	return "gateway"
 }
 
 // sending is the request's body on its way to the origin: from a piece that was read until the

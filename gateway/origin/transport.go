@@ -218,7 +218,7 @@ func (a *attempt) failed(ctx context.Context, err error) error {
 		why = classify(err, conn, connected)
 		a.log(why)
 	}
-	a.req.Note(func(f *ledger.Facts) { f.Problem = why; f.OriginClose = closedHow(conn, false) })
+	a.req.Note(func(f *ledger.Facts) { f.Problem = why; f.OriginClose = closedHow(conn, false, false) })
 	if !connected {
 		return &ConnectError{Ending: why}
 	}
