@@ -166,7 +166,8 @@ func TestPromoteMirror(t *testing.T) {
 				c.Stop(voter)
 				c.Start(voter)
 				c.Settle()
-				verify(c, writers)
+				// What the dead node had stored but not told is of an incarnation that is over.
+				verify(c, writers, "until a person has looked")
 			})
 		})
 	}
