@@ -67,6 +67,9 @@ func Build(o Options) (*Report, error) {
 		r.Sample = r.Sample || run.Profile == "sample"
 	}
 	r.Subtitle = fmt.Sprintf("%s, %s, measured %s", plural(len(hosts), "machine"), plural(len(o.Runs), "run"), span(first, last))
+	if len(o.Runs) == 0 {
+		r.Subtitle = "Nothing is measured yet."
+	}
 	machines := map[string]advice.Machine{}
 	for _, m := range advice.FromRuns(o.Table, o.Runs) {
 		machines[m.Name] = m
@@ -335,19 +338,31 @@ func rankingCharts(k advice.Ranking, unit advice.Unit) ([]Chart, []string, error
 // alike is how much of the best figure another must reach to be called as good.
 const alike = 0.95
 
+// verdictOf says who is best and by how much, in a sentence or two.
 func verdictOf(k advice.Ranking, names []string, values []float64) string {
 	n := 1
 	for n < len(values) && values[n] >= alike*values[0] {
 		n++
 	}
 	money := ""
+	figure := func(i int) string {
+		if k.Priced {
+			return fmt.Sprintf("%s (score %s, %s a month)", names[i], number(k.Ranked[i].Score), k.Ranked[i].Monthly)
+		}
+		return fmt.Sprintf("%s (score %s)", names[i], number(k.Ranked[i].Score))
+	}
 	if k.Priced {
 		money = " for the money"
 	}
-	if n == 1 {
-		return fmt.Sprintf("%s: %s is the best%s.", upper(k.Title), names[0], money)
+	switch {
+	case len(values) == 1:
+		return fmt.Sprintf("%s: only %s was measured for it.", upper(k.Title), names[0])
+	case n == len(values):
+		return fmt.Sprintf("%s: all %d are alike%s (within 5 %%).", upper(k.Title), n, money)
+	case n > 1:
+		return fmt.Sprintf("%s: %s and %s are alike%s (within 5 %%); next is %s with %s %% of it.", upper(k.Title), strings.Join(names[:n-1], ", "), names[n-1], money, figure(n), number(100*values[n]/values[0]))
 	}
-	return fmt.Sprintf("%s: %s and %s are alike%s (within 5 %%).", upper(k.Title), strings.Join(names[:n-1], ", "), names[n-1], money)
+	return fmt.Sprintf("%s: %s is the best%s; next is %s with %s %% of it.", upper(k.Title), figure(0), money, figure(1), number(100*values[1]/values[0]))
 }
 
 func valueChart(k advice.Ranking, table Table) Chart {

@@ -180,6 +180,16 @@ func wellFormed(t *testing.T, id string, svg []byte) {
 	}
 }
 
+func TestVerdictsGiveReasons(t *testing.T) {
+	all := strings.Join(append(build(t, history.Sample()).Verdicts, build(t, invented()[:1]).Verdicts...), "\n")
+	for _, want := range []string{"Storing files: amazonlinux, ubuntu16 and ubuntu18 are alike for the money (within 5 %); next is azure (score 21.4, ¥10,000 a month) with 1.07 % of it.",
+		"azure gives 93.3 times less for the money than amazonlinux: out.", "Building software: ubuntu16 and amazonlinux are alike for the money", "only web1 was measured for it"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("lacks %q:\n%s", want, all)
+		}
+	}
+}
+
 // What runs say may come from other people's files.
 func TestTextNeverBecomesMarkup(t *testing.T) {
 	const evil = `<script>alert(1)</script>"'&|*x*`
