@@ -16,7 +16,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	_ "github.com/honeyant/honeyant/gateway" // Caddy's standard modules
 	"github.com/honeyant/honeyant/gateway/control"
 )
 

@@ -62,6 +62,7 @@ type Daemon struct {
 	mu     sync.Mutex // guards the rest
 	state  string
 	loaded time.Time
+	names  []string // the hosts of the configuration
 }
 
 var _ control.Daemon = (*Daemon)(nil)
@@ -78,9 +79,20 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	d := &Daemon{Options: o, self: self, started: time.Now(), sockets: sockets, gate: &gate{}, done: make(chan struct{}), state: control.Serving}
+	d.gate.used = sockets.Used
 	register(sockets, d.gate, d.Ledger)
+	takesOver := life.HasPredecessor()
+	if takesOver {
+		sockets.Pause() // until the certificates are there; the predecessor serves meanwhile
+	}
 	if _, err := d.load(); err != nil {
 		return errors.Join(err, sockets.CloseUnclaimed())
+	}
+	if takesOver {
+		awaitCertificates(ctx, d.names, certificateLimit)
+		if err := sockets.Resume(); err != nil {
+			return err
+		}
 	}
 	if err := sockets.CloseUnclaimed(); err != nil {
 		return err
@@ -146,7 +158,7 @@ func (d *Daemon) load() (control.Reloaded, error) {
 		return control.Reloaded{}, err
 	}
 	d.mu.Lock()
-	d.loaded = time.Now()
+	d.loaded, d.names = time.Now(), hostNames(config)
 	d.mu.Unlock()
 	for _, w := range warnings {
 		d.Log.Warn(w, "code", code.ConfigLoaded)
@@ -171,11 +183,24 @@ func (d *Daemon) Reload(ctx context.Context) (control.Reloaded, error) {
 	if err := pause(ctx, d.Announce); err != nil {
 		return control.Reloaded{}, err
 	}
+	// The servers of the old configuration drop a connection whose first request is still to come: let none be in their hands.
+	d.sockets.Pause()
+	d.settle(ctx, d.Announce)
 	done, err := d.load()
+	err = errors.Join(err, d.sockets.Resume())
 	if err == nil {
 		d.Log.Info("configuration loaded", "code", code.ConfigLoaded, "config", done.Config, "seconds", done.Took.Seconds())
 	}
 	return done, err
+}
+
+// settle waits until each connection has had its first request, at most for the limit.
+func (d *Daemon) settle(ctx context.Context, limit time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	const step = 5 * time.Millisecond
+	for d.sockets.Fresh() > 0 && pause(ctx, step) == nil {
+	}
 }
 
 // Check adapts a configuration and looks whether it is complete, without provisioning or starting anything.
@@ -245,6 +270,9 @@ func (d *Daemon) Upgrade(ctx context.Context, program string) (life.Process, err
 	return p, err
 }
 
+// freshLimit is how long a process that drains waits for the first request of a connection.
+const freshLimit = 2 * time.Second
+
 // drain lets what runs end, up to the limit, and closes the rest.
 func (d *Daemon) drain() error {
 	d.mu.Lock()
@@ -257,6 +285,7 @@ func (d *Daemon) drain() error {
 	err := d.sockets.StopAccepting()
 	d.Log.Info("draining", "code", code.LifeDraining, "limit", d.Drain.String(), "connections", d.sockets.Live())
 	if waitErr := pause(ctx, d.Announce); waitErr == nil && d.sockets.Live() > 0 {
+		d.settle(ctx, freshLimit)
 		d.gate.wait(ctx)
 	}
 	err = errors.Join(err, caddy.Stop()) // closes what is idle

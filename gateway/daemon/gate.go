@@ -15,7 +15,8 @@ const gateHandler = "honeyant_gate"
 // gate stands before all routes. It counts the requests that run, and while the process is parting from its
 // connections it tells every one of them with its next response.
 type gate struct {
-	parting atomic.Int32 // how many reasons there are to part
+	parting atomic.Int32        // how many reasons there are to part
+	used    func(remote string) // told of each request's connection; nil: nobody wants to know
 
 	mu      sync.Mutex
 	running int
@@ -78,6 +79,9 @@ func (m *gateModule) CaddyModule() caddy.ModuleInfo {
 func (m *gateModule) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	m.gate.enter()
 	defer m.gate.leave()
+	if m.gate.used != nil {
+		m.gate.used(r.RemoteAddr)
+	}
 	if m.gate.parting.Load() > 0 {
 		w.Header().Set("Connection", "close")
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -121,7 +120,12 @@ func Stop(ctx context.Context, p Process, steps []Step, report func(string)) (St
 // killAll kills what is left of a family whose head has ended.
 func killAll(family []Process, report func(string)) []Process {
 	var killed []Process
-	for _, p := range slices.Compact(family) {
+	seen := map[Process]bool{}
+	for _, p := range family {
+		if seen[p] {
+			continue
+		}
+		seen[p] = true
 		h, err := p.Hold()
 		if err != nil {
 			continue // ended with its parent

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,14 +33,9 @@ type Sockets struct {
 	mu        sync.Mutex
 	held      map[string]*held // by key
 	inherited []*inherited
-	live      map[*Conn]struct{}
-	none      chan struct{} // closed when live gets empty, while somebody waits for that
-}
-
-// held is an open socket with those who listen on it.
-type held struct {
-	file      *os.File
-	listeners map[*listener]struct{}
+	live      map[string]*Conn // by the address of the other end
+	none      chan struct{}    // closed when live gets empty, while somebody waits for that
+	paused    chan struct{}    // closed by Resume, nil if not paused
 }
 
 // inherited is a passed socket that nobody has asked for yet.
@@ -52,7 +48,7 @@ type inherited struct {
 // NewSockets takes over what the environment says was passed: by a predecessor or by systemd. It takes the
 // variables out of the environment, so that no child believes them.
 func NewSockets() (*Sockets, error) {
-	s := &Sockets{held: map[string]*held{}, live: map[*Conn]struct{}{}}
+	s := &Sockets{held: map[string]*held{}, live: map[string]*Conn{}}
 	var keys []string
 	count := 0
 	if names, ok := os.LookupEnv(socketNames); ok {
@@ -108,18 +104,13 @@ func (s *Sockets) Listen(ctx context.Context, address string, config net.ListenC
 		if err != nil {
 			return nil, err
 		}
-		h = &held{f, map[*listener]struct{}{}}
+		h, err = s.hold(address, f)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("listening on %s: %w", address, err), f.Close())
+		}
 		s.held[address] = h
 	}
-	ln, err := net.FileListener(h.file)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("listening on %s: %w", address, err), s.dropIfUnused(address))
-	}
-	tcp, ok := ln.(*net.TCPListener)
-	if !ok {
-		return nil, errors.Join(fmt.Errorf("listening on %s: the passed socket is no TCP socket", address), ln.Close(), s.dropIfUnused(address))
-	}
-	l := &listener{TCPListener: tcp, sockets: s, key: address}
+	l := &listener{held: h, closed: make(chan struct{})}
 	h.listeners[l] = struct{}{}
 	return l, nil
 }
@@ -136,11 +127,26 @@ func (s *Sockets) open(ctx context.Context, address string, config net.ListenCon
 	if err != nil {
 		return nil, nameHolder(err, address)
 	}
-	f, err := ln.(*net.TCPListener).File()
+	f, err := duplicate(ln.(*net.TCPListener), address)
 	if err := errors.Join(err, ln.Close()); err != nil {
 		return nil, fmt.Errorf("keeping the socket of %s: %w", address, err)
 	}
 	return f, nil
+}
+
+// duplicate copies a descriptor without touching its mode, which all copies share: a File that package net makes
+// would turn it to blocking once its Fd is asked for (by os/exec), and then neither accepting nor closing ends in time.
+func duplicate(c syscall.Conn, name string) (*os.File, error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	copied, copyErr := -1, error(nil)
+	err = raw.Control(func(fd uintptr) { copied, copyErr = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) })
+	if err := errors.Join(err, copyErr); err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(copied), name), nil
 }
 
 // covers tells if a socket bound to have serves what was asked for: the same port, and the same
@@ -178,16 +184,6 @@ func nameHolder(err error, address string) error {
 	return fmt.Errorf("%w: %s; stop it, or take over from a running gateway with: honeyant gateway upgrade", err, strings.Join(names, ", "))
 }
 
-// dropIfUnused closes the socket if nobody listens on it any more. The caller has the lock.
-func (s *Sockets) dropIfUnused(key string) error {
-	h := s.held[key]
-	if h == nil || len(h.listeners) > 0 {
-		return nil
-	}
-	delete(s.held, key)
-	return h.file.Close()
-}
-
 // CloseUnclaimed closes the passed sockets that no configuration has asked for: a socket that
 // nobody accepts from would let its clients hang.
 func (s *Sockets) CloseUnclaimed() error {
@@ -223,11 +219,11 @@ func (s *Sockets) passOn() (files []*os.File, variable string, err error) {
 	defer s.mu.Unlock()
 	keys := s.keys()
 	for _, key := range keys {
-		fd, err := unix.FcntlInt(s.held[key].file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+		f, err := duplicate(s.held[key].file, key)
 		if err != nil {
 			return nil, "", errors.Join(fmt.Errorf("copying the socket of %s: %w", key, err), closeAll(files))
 		}
-		files = append(files, os.NewFile(uintptr(fd), key))
+		files = append(files, f)
 	}
 	return files, socketNames + "=" + strings.Join(keys, " "), nil
 }
@@ -240,23 +236,73 @@ func closeAll(files []*os.File) error {
 	return errors.Join(errs...)
 }
 
-// StopAccepting closes all listeners. Connections live on; those in the queue go to whoever shares the socket.
-func (s *Sockets) StopAccepting() error {
+// Pause lets new connections wait in the kernel's queue until Resume, while one configuration gives way to another.
+func (s *Sockets) Pause() {
 	s.mu.Lock()
-	var all []*listener
-	for _, h := range s.held {
-		for l := range h.listeners {
-			all = append(all, l)
+	defer s.mu.Unlock()
+	if s.paused == nil {
+		s.paused = make(chan struct{})
+	}
+}
+
+// Resume ends a Pause; sockets that nobody listens on any more are closed.
+func (s *Sockets) Resume() error {
+	s.mu.Lock()
+	if s.paused != nil {
+		close(s.paused)
+		s.paused = nil
+	}
+	var unused []*held
+	for key, h := range s.held {
+		if len(h.listeners) == 0 {
+			delete(s.held, key)
+			unused = append(unused, h)
 		}
 	}
 	s.mu.Unlock()
 	var errs []error
-	for _, l := range all {
-		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-			errs = append(errs, err)
-		}
+	for _, h := range unused {
+		errs = append(errs, h.close())
 	}
 	return errors.Join(errs...)
+}
+
+// StopAccepting takes no more connections. Those it has live on; those in the kernel's queue go to whoever shares the socket.
+func (s *Sockets) StopAccepting() error {
+	s.mu.Lock()
+	var all []*held
+	for _, h := range s.held {
+		all = append(all, h)
+	}
+	s.mu.Unlock()
+	var errs []error
+	for _, h := range all {
+		errs = append(errs, h.stop())
+	}
+	return errors.Join(errs...)
+}
+
+// Used tells that a request came over the connection from that address.
+func (s *Sockets) Used(remote string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.live[remote]; c != nil {
+		c.used = true
+	}
+}
+
+// Fresh counts the connections over which no request has come yet. A server that is told to end drops the first request
+// of such a connection (net/http does), so it is told so only when there are none, or after a limit.
+func (s *Sockets) Fresh() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, c := range s.live {
+		if !c.used {
+			n++
+		}
+	}
+	return n
 }
 
 // Live is the number of connections that are open.
@@ -286,7 +332,7 @@ func (s *Sockets) Drain(ctx context.Context) (cut int) {
 	}
 	s.mu.Lock()
 	rest := make([]*Conn, 0, len(s.live))
-	for c := range s.live {
+	for _, c := range s.live {
 		rest = append(rest, c)
 	}
 	s.mu.Unlock()
@@ -297,64 +343,4 @@ func (s *Sockets) Drain(ctx context.Context) (cut int) {
 		}
 	}
 	return cut
-}
-
-// listener is one user's ear on a held socket.
-type listener struct {
-	*net.TCPListener
-	sockets *Sockets
-	key     string
-	closing sync.Once
-}
-
-// Accept waits for the next connection, which counts as live until it is closed.
-func (l *listener) Accept() (net.Conn, error) {
-	tcp, err := l.AcceptTCP()
-	if err != nil {
-		return nil, err
-	}
-	c := &Conn{TCPConn: tcp, sockets: l.sockets}
-	l.sockets.mu.Lock()
-	l.sockets.live[c] = struct{}{}
-	l.sockets.mu.Unlock()
-	return c, nil
-}
-
-// Close stops this ear; the socket goes with the last one.
-func (l *listener) Close() error {
-	err := net.ErrClosed
-	l.closing.Do(func() {
-		err = l.TCPListener.Close()
-		l.sockets.mu.Lock()
-		defer l.sockets.mu.Unlock()
-		if h := l.sockets.held[l.key]; h != nil {
-			delete(h.listeners, l)
-			err = errors.Join(err, l.sockets.dropIfUnused(l.key))
-		}
-	})
-	return err
-}
-
-// Conn is an accepted connection that its Sockets know of. Everything that a *net.TCPConn can do it can.
-type Conn struct {
-	*net.TCPConn
-	sockets *Sockets
-	closing sync.Once
-}
-
-// Close closes the connection and takes it off the list; again it gives net.ErrClosed.
-func (c *Conn) Close() error {
-	err := net.ErrClosed
-	c.closing.Do(func() {
-		err = c.TCPConn.Close()
-		s := c.sockets
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.live, c)
-		if len(s.live) == 0 && s.none != nil {
-			close(s.none)
-			s.none = nil
-		}
-	})
-	return err
 }

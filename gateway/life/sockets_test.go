@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -87,12 +88,11 @@ func TestAWaitingConnectionGoesToTheOtherListener(t *testing.T) {
 	}
 }
 
-// Accept must end when its listener is closed although copies of the socket live on.
+// Accept must end when its listener is closed although copies of the socket live on, as must the accepting itself.
 func TestCloseWakesAccept(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	s, address := newSockets(t), free(t)
-	a, b := listen(t, s, address), listen(t, s, address)
-	defer b.Close()
+	a := listen(t, s, address)
 	files, _, err := s.passOn()
 	if err != nil {
 		t.Fatal(err)
@@ -106,8 +106,66 @@ func TestCloseWakesAccept(t *testing.T) {
 	if err := s.StopAccepting(); err != nil {
 		t.Fatal(err)
 	}
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
 	if err := <-ended; !errors.Is(err, net.ErrClosed) {
 		t.Errorf("accept ended with %v", err)
+	}
+	if err := a.Close(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the second close: %v", err)
+	}
+}
+
+// What comes during a pause waits, also if in between nobody listens, and goes to whoever listens then.
+func TestAPauseLosesNothing(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	s, address := newSockets(t), free(t)
+	old := listen(t, s, address)
+	s.Pause()
+	var clients []net.Conn
+	for range 5 {
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		clients = append(clients, c)
+	}
+	if err := old.Close(); err != nil {
+		t.Fatal(err)
+	}
+	next := listen(t, s, address)
+	if err := s.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	var accepted []net.Conn
+	for range clients {
+		c, err := next.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		accepted = append(accepted, c)
+	}
+	for i, c := range accepted {
+		if got := s.Fresh(); got != len(accepted)-i {
+			t.Errorf("%d fresh connections, want %d", got, len(accepted)-i)
+		}
+		s.Used(c.RemoteAddr().String())
+	}
+	for _, c := range accepted {
+		c.Close()
+	}
+	s.Pause()
+	if err := next.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := net.Dial("tcp", address); err == nil {
+		c.Close()
+		t.Error("the socket is open although nobody listens")
 	}
 }
 
@@ -178,7 +236,10 @@ func TestCovers(t *testing.T) {
 func TestHandOverUnderLoadLosesNothing(t *testing.T) {
 	s, address := newSockets(t), free(t)
 	ln := listen(t, s, address)
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "0") })}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.Used(r.RemoteAddr)
+		io.WriteString(w, "0")
+	})}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
 
@@ -223,7 +284,13 @@ func TestHandOverUnderLoadLosesNothing(t *testing.T) {
 	if err := s.StopAccepting(); err != nil { // from now on the successors serve
 		t.Fatal(err)
 	}
-	if err := <-served; !errors.Is(err, net.ErrClosed) {
+	for s.Fresh() > 0 { // they are in this process's hands: it must serve them
+		runtime.Gosched()
+	}
+	if err := server.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 		t.Errorf("the old server ended with %v", err)
 	}
 	body := ""

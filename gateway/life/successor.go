@@ -98,6 +98,12 @@ func awaitReady(ctx context.Context, ready *os.File, ended <-chan error, limit t
 	}
 }
 
+// HasPredecessor tells if this process was started by HandOver.
+func HasPredecessor() bool {
+	_, ok := os.LookupEnv(readyFD)
+	return ok
+}
+
 // TellReady tells the predecessor, if there is one, that this process serves. hadOne is false if there is none.
 func TellReady() (hadOne bool, err error) {
 	text, ok := os.LookupEnv(readyFD)
