@@ -288,17 +288,23 @@ func rankingCharts(k advice.Ranking, unit advice.Unit) ([]Chart, []string, error
 		Note: "Score: 100 is the best machine; geometric mean of " + strings.Join(k.Ranked[0].Parts, ", ") + ". Front: no other is as good for less."}
 	var names []string
 	var values []float64
+	k.Ranked = slices.Clone(k.Ranked)
+	for i := range k.Ranked {
+		if m := &k.Ranked[i]; m.Monthly != nil {
+			price, err := unit.Of(*m.Monthly)
+			if err != nil {
+				return nil, nil, err
+			}
+			m.Monthly = &price
+		}
+	}
 	for i, m := range k.Ranked {
 		row := []string{fmt.Sprint(i + 1), m.Machine, m.Plan, number(m.Score), "", "?", "", ""}
 		if m.Spent > 0 {
 			row[4] = number(m.Spent)
 		}
 		if m.Monthly != nil {
-			price, err := unit.Of(*m.Monthly)
-			if err != nil {
-				return nil, nil, err
-			}
-			row[5] = price.String()
+			row[5] = m.Monthly.String()
 			row[6] = number(m.PerMoney)
 		}
 		if m.Pareto {
