@@ -41,7 +41,7 @@ type Stat struct {
 	Mode     uint32 `json:"mode"` // as in stat(2)
 	Size     int64  `json:"size_bytes"`
 	Modified int64  `json:"modified_ns"` // since 1970
-	Version  uint64 `json:"version"`     // grows with each change
+	Version  uint64 `json:"version"`     // another one with each change; it has no order
 	Ino      uint64 `json:"ino"`
 }
 

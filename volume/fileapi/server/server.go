@@ -144,8 +144,12 @@ func walk(ctx context.Context, v *volume.Volume, p string) (honeyant.Attr, error
 }
 
 func describe(name string, a honeyant.Attr) fileapi.Stat {
-	return fileapi.Stat{Name: name, Mode: a.Mode, Size: int64(a.Size), Modified: a.Mtime.Std().UnixNano(), Version: a.Version, Ino: uint64(a.Ino)}
+	return fileapi.Stat{Name: name, Mode: a.Mode, Size: int64(a.Size), Modified: a.Mtime.Std().UnixNano(), Version: versionOf(a), Ino: uint64(a.Ino)}
 }
+
+// versionOf tells this content of this inode from all others: a file that was replaced has
+// another inode, whose versions count from the start again.
+func versionOf(a honeyant.Attr) uint64 { return uint64(a.Ino)*0x9e3779b97f4a7c15 + a.Version }
 
 func stat(ctx context.Context, v *volume.Volume, p string) (fileapi.Stat, error) {
 	a, err := walk(ctx, v, p)
@@ -228,7 +232,7 @@ func open(ctx context.Context, v *volume.Volume, p string, version uint64) (*vol
 		return nil, honeyant.E("fileapi.read", honeyant.IsDir, p, nil)
 	case !a.IsFile():
 		return nil, honeyant.E("fileapi.read", honeyant.Invalid, p, errors.New("it is no regular file"))
-	case version != 0 && a.Version != version:
+	case version != 0 && versionOf(a) != version:
 		return nil, honeyant.E("fileapi.read", honeyant.Stale, p, errors.New("the file was changed"))
 	}
 	return v.Open(ctx, a.Ino, volume.OpenFlags{Read: true})
@@ -242,7 +246,7 @@ func readPiece(ctx context.Context, v *volume.Volume, f *volume.File, p []byte, 
 		return n, err
 	}
 	a, err := v.GetAttr(ctx, f.Ino())
-	if err == nil && a.Version != version {
+	if err == nil && versionOf(a) != version {
 		err = honeyant.E("fileapi.read", honeyant.Stale, "", errors.New("the file was changed"))
 		n = 0
 	}

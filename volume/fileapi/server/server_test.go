@@ -77,7 +77,7 @@ func TestWriteReadListRemove(t *testing.T) {
 	if err != nil || newer.Size != 5 {
 		t.Fatalf("replace: %+v, %v", newer, err)
 	}
-	if _, err := get(t, c, "/www/a/big.bin", s.Version, 0, 5); newer.Version != s.Version && !errors.Is(err, honeyant.Stale) {
+	if _, err := get(t, c, "/www/a/big.bin", s.Version, 0, 5); !errors.Is(err, honeyant.Stale) {
 		t.Errorf("reading the old version (F3): %v", err)
 	}
 	for i := range 25 {
