@@ -90,7 +90,10 @@ func (t *Tx) smallFile(v honeyant.VolumeID, i *Inode, e *DirEntry) (size int) {
 	if !i.Attr.IsFile() || i.Attr.Size > SmallFile {
 		return 0
 	}
-	r := t.extents(v, i, 0, ^uint64(0), maxSmallExtents)
+	r := t.onlyExtent(v, i)
+	if r == nil {
+		r = t.extents(v, i, 0, ^uint64(0), maxSmallExtents)
+	}
 	if r == nil || r.Until < i.Attr.Size {
 		return 0
 	}
@@ -99,6 +102,18 @@ func (t *Tx) smallFile(v honeyant.VolumeID, i *Inode, e *DirEntry) (size int) {
 		size += 32 + len(r.Extents[n].Inline)
 	}
 	return size + 64*len(r.Chunks)
+}
+
+// onlyExtent answers for a file that is one extent of inline bytes, which needs no scan; nil: it is not.
+func (t *Tx) onlyExtent(v honeyant.VolumeID, i *Inode) *ExtentsReply {
+	if i.Covered == 0 || i.FloorVersion != 0 {
+		return nil
+	}
+	p := placed{}
+	if !t.load(extentKey(v, i.Data, 0), p.fields) || p.Inline == nil || uint64(p.Length) < i.Attr.Size {
+		return nil
+	}
+	return &ExtentsReply{Attr: i.Attr, Until: ^uint64(0), Extents: []honeyant.Extent{{Length: p.Length, Inline: p.Inline}}}
 }
 
 const (

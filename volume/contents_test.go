@@ -2,6 +2,7 @@ package volume_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -129,6 +130,39 @@ func TestTreeIsReadByListings(t *testing.T) {
 		}
 		if rich == 0 || rich > dirs/2 {
 			t.Fatalf("%d of %d listings with attributes that nobody wanted", rich, dirs-2)
+		}
+	})
+}
+
+// What lies in chunks is loaded for the files that are read next, a chunk that several share once.
+func TestNeighboursAreLoaded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 1, 1<<30)
+		w := c.Open(t, nil)
+		const files, size = 60, 10_000
+		dir := mkdir(t, w, honeyant.RootIno, "d")
+		for i := range files {
+			makeFile(t, w, dir, fmt.Sprint("f", i), pattern(size, i))
+		}
+		slow := func(context.Context, honeyant.ChunkRef, int, uint32) error { time.Sleep(time.Millisecond); return nil }
+		c.Chunks.BeforeRead.Store(&slow)
+		v, _ := c.OpenLeased(t, nil)
+		list(t, v, dir)
+		before := c.Chunks.Reads.Load()
+		began := time.Now()
+		for i := range files {
+			if got := readFile(t, v, dir, fmt.Sprint("f", i)); !bytes.Equal(got, pattern(size, i)) {
+				t.Fatalf("file %d: %d bytes", i, len(got))
+			}
+		}
+		if took := time.Since(began); took > files*time.Millisecond/3 { // in fake time
+			t.Errorf("took %v", took)
+		}
+		if n := c.Chunks.Reads.Load() - before; n > files*5/4 {
+			t.Errorf("%d reads of %d chunks", n, files)
+		}
+		if n := v.Stats().ReadCacheBytes; n > 8<<20 {
+			t.Errorf("%d bytes in the cache", n)
 		}
 	})
 }

@@ -21,8 +21,9 @@ import (
 // is known: nothing is answered or remembered of it meanwhile, since others may see the change first. Its effects
 // are then put into what is remembered, in the order of the Versions. Safe for concurrent use.
 type nameCache struct {
-	max     int64    // bytes, about
-	journal *journal // answers for what is held exclusively
+	max     int64                    // bytes, about
+	journal *journal                 // answers for what is held exclusively
+	arrived func(*meta.ReadDirReply) // is told of pages, with mu held
 
 	mu       sync.Mutex // guards what follows
 	owner    *session   // whose leases they are
@@ -88,7 +89,7 @@ const (
 )
 
 func newNameCache(max int64) *nameCache {
-	return &nameCache{max: max, inodes: map[honeyant.Ino]*knownInode{}, busy: map[honeyant.Ino]int{}, walks: map[walkKey]*walk{}}
+	return &nameCache{arrived: func(*meta.ReadDirReply) {}, max: max, inodes: map[honeyant.Ino]*knownInode{}, busy: map[honeyant.Ino]int{}, walks: map[walkKey]*walk{}}
 }
 
 func genSlot(ino honeyant.Ino) uint64 { return uint64(ino) * 0x9e3779b97f4a7c15 >> 52 }

@@ -103,6 +103,7 @@ func (n *nameCache) turnPage(ctx context.Context, s *session, p *dirPage) {
 		w.page = nil
 		if list, ok := r.(*meta.ReadDirReply); ok && err == nil {
 			n.turned(p.op, list, !p.op.Data || p.names)
+			defer n.arrived(list)
 		} else {
 			w.debt += pageMost
 		}
@@ -165,6 +166,7 @@ func (n *nameCache) enriched(asked, op meta.Op, r meta.Reply, err error) {
 	defer n.mu.Unlock()
 	if o, ok := op.(*meta.ReadDir); ok {
 		n.turned(o, list, true)
+		n.arrived(list)
 	}
 }
 

@@ -77,7 +77,7 @@ func New(o Options) (*Volume, error) {
 	v.journal.off = o.NoJournal
 	if !o.NoLeases {
 		v.names = newNameCache(o.NameMemory)
-		v.names.journal = v.journal
+		v.names.journal, v.names.arrived = v.journal, v.loadSmall
 	}
 	v.watch(v.link.current())
 	v.start(v.flushOld)

@@ -10,8 +10,9 @@
 // Invariants (numbers of doc/invariants.md in brackets):
 //
 //	F1  No state per inode, forget does nothing: what the kernel remembers costs no memory here. [28]
-//	F2  Entries, attributes and pages are never kept by the kernel beyond the system call that
-//	    asked for them: timeouts 0, no KEEP_CACHE, no CACHE_DIR. Here an answer is given again
+//	F2  Entries and attributes are never kept by the kernel beyond the system call that asked for
+//	    them: timeouts 0, no CACHE_DIR; pages are kept by an open only if the file is as the last
+//	    open found it (pages.go). Here an answer is given again
 //	    only within one system call (recent.go). With Options.KernelCache entries and attributes
 //	    are kept as F7 and F8 say (keep.go). [15, 28]
 //	F3  A panic, a lost leader or a hung store ends as an errno within the volume's deadline;
