@@ -22,9 +22,10 @@ type exclusives struct {
 	claimed uint64 // era in which everything was claimed
 	lost    uint64 // how often something was lost
 
-	// Recalls that arrive before the answer of the Take which they recall: what they name is taken out of it.
-	taking   int
-	recalled map[meta.OpenFile]struct{}
+	// What is recalled or returned while a Take is under way is taken out of its answer: it may have been granted before.
+	taking int
+	moment uint64
+	gone   map[meta.OpenFile]uint64 // at which moment
 }
 
 // WatchExclusive makes exclusive leases possible. To be called once, before Watch.
@@ -53,6 +54,7 @@ func (s *Session) Return(ctx context.Context, files []meta.OpenFile) error {
 	if err := s.sayOpen(ctx, files); err != nil { // the leases stood for that
 		return err
 	}
+	s.exclusives.goes(files)
 	stamp := s.opens.next()
 	for len(files) > 0 {
 		r := returnRequest{session: s.id, stamp: stamp, files: files[:min(len(files), maxOpens)]}
@@ -72,16 +74,24 @@ func (s *Session) Return(ctx context.Context, files []meta.OpenFile) error {
 // recalledNow passes a recall on.
 func (s *Session) recalledNow(files []meta.OpenFile) {
 	x := &s.exclusives
+	x.goes(files)
 	x.mu.Lock()
 	h := x.handler
-	if x.taking > 0 {
-		for _, f := range files {
-			x.recalled[f] = struct{}{}
-		}
-	}
 	x.mu.Unlock()
 	if h != nil {
 		h.Recall(files)
+	}
+}
+
+// goes notes that leases are given back, or are to be.
+func (x *exclusives) goes(files []meta.OpenFile) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.moment++
+	if x.taking > 0 {
+		for _, f := range files {
+			x.gone[f] = x.moment
+		}
 	}
 }
 
@@ -90,9 +100,9 @@ func (s *Session) take(ctx context.Context, op *meta.Take, t *terms) (reply meta
 	x := &s.exclusives
 	x.mu.Lock()
 	if x.taking++; x.taking == 1 {
-		x.recalled = map[meta.OpenFile]struct{}{}
+		x.gone = map[meta.OpenFile]uint64{}
 	}
-	able := x.handler != nil
+	able, began := x.handler != nil, x.moment
 	x.mu.Unlock()
 	era, ok := s.ExclusiveEra()
 	reply, t.grant, err = s.c.doLeased(ctx, &meta.Call{
@@ -102,7 +112,7 @@ func (s *Session) take(ctx context.Context, op *meta.Take, t *terms) (reply meta
 	defer x.mu.Unlock()
 	if r, ok := reply.(*meta.TakeReply); ok && r.Granted && err == nil {
 		if s.leases.holds(&t.grant) && still && now == era {
-			r.Deny(x.among(op.Volume, r.Held))
+			r.Deny(x.since(began, op.Volume, r.Held))
 		} else {
 			*r = meta.TakeReply{}
 		}
@@ -114,10 +124,10 @@ func (s *Session) take(ctx context.Context, op *meta.Take, t *terms) (reply meta
 	return reply, err
 }
 
-// among lists those of the inodes that were recalled meanwhile.
-func (x *exclusives) among(v honeyant.VolumeID, held []honeyant.Ino) (gone []honeyant.Ino) {
+// since lists those of the inodes that have gone after a moment.
+func (x *exclusives) since(began uint64, v honeyant.VolumeID, held []honeyant.Ino) (gone []honeyant.Ino) {
 	for _, ino := range held {
-		if _, is := x.recalled[meta.OpenFile{Volume: v, Ino: ino}]; is {
+		if x.gone[meta.OpenFile{Volume: v, Ino: ino}] > began {
 			gone = append(gone, ino)
 		}
 	}
