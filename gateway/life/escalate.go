@@ -133,6 +133,9 @@ func killAll(family []Process, report func(string)) []Process {
 		if err := h.Signal(unix.SIGKILL); err == nil {
 			killed = append(killed, p)
 			report(fmt.Sprintf("KILL to pid %d, which it had started", p.PID))
+			ctx, cancel := context.WithTimeout(context.Background(), killLimit)
+			_ = h.Wait(ctx) // one that outlasts KILL can not be helped from here
+			cancel()
 		}
 		_ = h.Close() // nothing was written through it
 	}
