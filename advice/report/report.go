@@ -86,6 +86,9 @@ func Build(o Options) (*Report, error) {
 		return nil, err
 	}
 	for _, k := range rankings {
+		if len(k.Ranked) < 2 {
+			continue // nobody to be better than
+		}
 		charts, verdict, err := rankingCharts(k, o.Unit)
 		if err != nil {
 			return nil, err
@@ -273,6 +276,7 @@ func (r *Report) missing() []string {
 		{"pairs-", "the ways between machines: honeyant bench net --all-pairs"},
 		{"latency-", "latency distributions: honeyant bench disk"},
 		{"burst-", "what remains after the credits are spent: honeyant bench burst"},
+		{"rank-", "a second machine to compare with"},
 		{"value-", "speed for the money: honeyant bench with --plan, or a price table of your own"},
 	} {
 		if !has(m.prefix) {
@@ -326,7 +330,7 @@ func rankingCharts(k advice.Ranking, unit advice.Unit) ([]Chart, []string, error
 		what = "score per dollar a month"
 	}
 	best := k.Ranked[0]
-	charts := []Chart{{ID: "rank-" + k.Use, Title: upper(k.Title) + ": " + what, Note: "Longer is better.",
+	charts := []Chart{{ID: "rank-" + k.Use, Title: upper(k.Title) + ": " + what, Note: "Longer is better. From " + titles(k.Ranked[0].Parts) + ".",
 		Alt: fmt.Sprintf("Bars of %s for %s; %s is first with %s.", what, k.Title, best.Machine, number(values[0])), Table: table,
 		draw: func(l Look, title string) ([]byte, error) { return bars(l, title, names, values, 0) }}}
 	verdict := []string{verdictOf(k, names, values)}
@@ -339,6 +343,18 @@ func rankingCharts(k advice.Ranking, unit advice.Unit) ([]Chart, []string, error
 		}
 	}
 	return charts, verdict, nil
+}
+
+// titles are the names of measurements as people know them.
+func titles(names []string) string {
+	all := make([]string, len(names))
+	for i, n := range names {
+		all[i] = n
+		if s, ok := bench.Lookup(n); ok {
+			all[i] = s.Title
+		}
+	}
+	return strings.Join(all, "; ")
 }
 
 // alike is how much of the best figure another must reach to be called as good.
@@ -361,8 +377,6 @@ func verdictOf(k advice.Ranking, names []string, values []float64) string {
 		money = " for the money"
 	}
 	switch {
-	case len(values) == 1:
-		return fmt.Sprintf("%s: only %s was measured for it.", upper(k.Title), names[0])
 	case n == len(values):
 		return fmt.Sprintf("%s: all %d are alike%s (within 5 %%).", upper(k.Title), n, money)
 	case n > 1:
