@@ -177,3 +177,28 @@ func TestGivenMachines(t *testing.T) {
 		}
 	}
 }
+
+func FuzzParseFleet(f *testing.F) {
+	table, err := advice.Builtin()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add("3×lightsail/nano,1x large")
+	f.Add("name,net_mb_per_s\na,1e308\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		s := advice.Setting{Hazards: advice.DefaultHazards(), Rates: table.Rates, Unit: advice.Unit{Rates: table.Rates}}
+		fleet, err := advice.ParseFleet(text, table, nil)
+		if err != nil || len(fleet) == 0 {
+			if fleet, err = advice.ReadMachines(strings.NewReader(text), table); err != nil || len(fleet) == 0 || len(fleet) > 20 {
+				return
+			}
+		}
+		ways, err := advice.Ways(fleet, advice.Wish{}, s)
+		if err != nil {
+			return
+		}
+		if _, err := json.Marshal(ways); err != nil { // figures that are no numbers
+			t.Fatal(err)
+		}
+	})
+}

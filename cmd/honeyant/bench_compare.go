@@ -161,23 +161,24 @@ func showComparison(w io.Writer, a compareAnswer, all bool) {
 	}
 	fmt.Fprintf(w, "\nCompared %s. ≠ differs.\n\n", by)
 	quiet := 0
+	var hidden []string
 	rows = rows[:0]
 	for _, r := range a.Rows {
 		news := len(a.Rows) <= manyRows || all
 		row := []string{r.Title, r.Unit, cellText(r.Cells[0])}
-		var notes [][]string
-		notes = append(notes, hiddenRows(r.Cells[0], a.Sides[0].Label)...)
+		var notes []string
+		notes = append(notes, hiddenLines(r, 0, a.Sides)...)
 		for i, c := range r.Cells[1:] {
 			row = append(row, cellText(c), c.Verdict)
 			news = news || c.Sense == history.SenseBetter || c.Sense == history.SenseWorse
-			notes = append(notes, hiddenRows(c, a.Sides[i+1].Label)...)
+			notes = append(notes, hiddenLines(r, i+1, a.Sides)...)
 		}
 		if !news {
 			quiet++
 			continue
 		}
 		rows = append(rows, row)
-		rows = append(rows, notes...)
+		hidden = append(hidden, notes...)
 	}
 	header = []string{"measurement", "unit", a.Sides[0].Label}
 	for _, s := range a.Sides[1:] {
@@ -186,6 +187,9 @@ func showComparison(w io.Writer, a compareAnswer, all bool) {
 	printTable(w, header, rows)
 	if quiet > 0 {
 		fmt.Fprintf(w, "\n%d more rows are equal or not proven to differ (--all shows them).\n", quiet)
+	}
+	for _, h := range hidden {
+		fmt.Fprintln(w, "hidden:", h)
 	}
 	for _, n := range a.Notes {
 		fmt.Fprintln(w, "note:", n)
@@ -198,11 +202,12 @@ func showComparison(w io.Writer, a compareAnswer, all bool) {
 	}
 }
 
-func hiddenRows(c history.Cell, label string) (rows [][]string) {
-	for _, h := range c.Hidden {
-		rows = append(rows, []string{"    " + label + ": " + h})
+// hiddenLines are what a figure alone does not show.
+func hiddenLines(r history.Row, side int, sides []history.Side) (lines []string) {
+	for _, h := range r.Cells[side].Hidden {
+		lines = append(lines, fmt.Sprintf("%s, %s: %s", r.Title, sides[side].Label, h))
 	}
-	return rows
+	return lines
 }
 
 func cellText(c history.Cell) string {
