@@ -114,9 +114,10 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddCommand(
 		newRun(o), newReload(o), newUpgrade(o), newStop(o), newStatus(o),
-		newPs(o), newWhy(o), newKill(o), newStack(o), newStats(o), newMetrics(o), newSelftest(o),
+		newPs(o), newWhy(o), newKill(o), newStack(o), newStats(o), newMetrics(o), newDiff(o), newSelftest(o),
 		newVersion(o),
 	)
+	root.SetHelpCommand(newHelp(o))
 	asUsage(root)
 	return root
 }
