@@ -100,9 +100,10 @@ func (in *inode) mayLinger() bool {
 	if !in.v.journal.holds(in.ino) {
 		return false
 	}
+	in.v.flusher.relieve(in.v)
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.dirty.end() <= honeyant.InlineLimit || in.locks > 0 {
+	if in.dirty.end() < minPacked || in.locks > 0 {
 		return false
 	}
 	if !in.lingering {
@@ -159,15 +160,13 @@ func (f *flight) inline() bool { return f.runs.end() <= honeyant.InlineLimit }
 
 // upload puts the bytes into stores and fills in chunks and extents.
 func (f *flight) upload(ctx context.Context) error {
-	if f.inline() {
-		for _, r := range f.runs {
-			f.extents = append(f.extents, honeyant.Extent{Offset: uint64(r.off), Length: uint32(r.n), Inline: bytes.Clone(r.bytes())})
-		}
-		return nil
-	}
 	v := f.in.v
-	if f.bytes <= min(maxPacked, int64(v.packMax)) && v.journal.holds(f.in.ino) {
+	switch packs := f.bytes <= min(maxPacked, int64(v.packMax)) && v.journal.holds(f.in.ino); {
+	case packs && !(f.inline() && f.bytes < minPacked):
 		return v.packer.put(ctx, f)
+	case f.inline():
+		f.putInline()
+		return nil
 	}
 	loads := f.loads(v.packMax)
 	f.chunks = make([]honeyant.ChunkRef, len(loads))
@@ -190,6 +189,13 @@ func (f *flight) upload(ctx context.Context) error {
 		f.extents = append(f.extents, extents[i]...)
 	}
 	return nil
+}
+
+// putInline lets the bytes go with the metadata.
+func (f *flight) putInline() {
+	for _, r := range f.runs {
+		f.extents = append(f.extents, honeyant.Extent{Offset: uint64(r.off), Length: uint32(r.n), Inline: bytes.Clone(r.bytes())})
+	}
 }
 
 // put makes one chunk of a load.

@@ -7,8 +7,40 @@ import (
 
 // flusher sends what has been dirty for Options.FlushInterval.
 type flusher struct {
-	wake chan struct{} // capacity 1: one call is as good as many
-	idle atomic.Bool
+	wake      chan struct{} // capacity 1: one call is as good as many
+	idle      atomic.Bool
+	sent      atomic.Int64 // inodes that were sent together, at the last time
+	relieving atomic.Bool
+	last      atomic.Int64 // and when that was, in nanoseconds since 1970
+}
+
+// alone tells whether not many inodes were sent a moment ago, so that who comes now has no company.
+func (fl *flusher) alone() bool {
+	return fl.sent.Load() < fewFlights || time.Since(time.Unix(0, fl.last.Load())) > companyTime
+}
+
+// relieve sends what is dirty when it takes half of the memory for it, before writers have to wait.
+func (fl *flusher) relieve(v *Volume) {
+	if v.stats.dirty.Load() < v.o.WriteMemory/2 || !fl.relieving.CompareAndSwap(false, true) {
+		return
+	}
+	if !v.start(func() {
+		v.pressure()
+		fl.relieving.Store(false)
+	}) {
+		fl.relieving.Store(false)
+	}
+}
+
+const (
+	fewFlights  = 8
+	companyTime = 100 * time.Millisecond
+)
+
+// together notes that so many inodes are sent at once.
+func (fl *flusher) together(n int64) {
+	fl.sent.Store(n)
+	fl.last.Store(time.Now().UnixNano())
 }
 
 // noticeDirty is called when an inode becomes dirty.
@@ -49,7 +81,17 @@ func (v *Volume) flushDue() (next time.Time, any bool) {
 		interval /= 2 // then it waits in the journal for as long
 	}
 	soon := time.Now().Add(interval / 20)
-	for _, in := range v.allInodes() {
+	all := v.allInodes()
+	due := int64(0)
+	for _, in := range all {
+		in.mu.Lock()
+		if len(in.dirty) > 0 && !in.dirtySince.Add(interval).After(soon) {
+			due++
+		}
+		in.mu.Unlock()
+	}
+	v.flusher.together(due)
+	for _, in := range all {
 		in.mu.Lock()
 		if len(in.dirty) > 0 {
 			due := in.dirtySince.Add(interval)
@@ -66,7 +108,9 @@ func (v *Volume) flushDue() (next time.Time, any bool) {
 
 // pressure sends everything that is dirty, because somebody waits for memory.
 func (v *Volume) pressure() {
-	for _, in := range v.allInodes() {
+	all := v.allInodes()
+	v.flusher.together(int64(len(all)))
+	for _, in := range all {
 		in.mu.Lock()
 		in.freeze()
 		in.mu.Unlock()

@@ -28,6 +28,8 @@ type packed struct {
 }
 
 const (
+	// minPacked is the size in bytes below which a file's bytes always go with the metadata.
+	minPacked = 512
 	// maxPacked is the most bytes of a flight that shares a chunk.
 	maxPacked = 128 << 10
 	// maxPacking bounds the packs on their way at a time.
@@ -42,6 +44,11 @@ func (p *packer) put(ctx context.Context, f *flight) error {
 	}
 	item := &packed{f: f, policy: policy, done: make(chan struct{})}
 	p.mu.Lock()
+	if f.inline() && len(p.waiting) == 0 && p.running == 0 && p.v.flusher.alone() {
+		p.mu.Unlock()
+		f.putInline()
+		return nil
+	}
 	p.waiting = append(p.waiting, item)
 	if p.running < maxPacking {
 		p.running++
