@@ -99,6 +99,7 @@ func Build(o Options) (*Report, error) {
 	r.Charts = append(r.Charts, pairCharts(o.Runs)...)
 	r.Charts = append(r.Charts, latencyCharts(hosts, byHost, o.Runs)...)
 	r.Charts = append(r.Charts, burstCharts(hosts, byHost)...)
+	r.Charts = append(r.Charts, timeCharts(hosts, byHost)...)
 	if len(r.Cards) > 0 {
 		r.Charts = append(r.Charts, cardChart(r.Cards))
 	}

@@ -194,6 +194,43 @@ func TestVerdictsGiveReasons(t *testing.T) {
 	}
 }
 
+// An exception stands out whatever the size of the machine.
+func TestOverTime(t *testing.T) {
+	var runs []*bench.Run
+	for day := range 12 {
+		for i, r := range invented() {
+			r.ID, r.Began = fmt.Sprintf("%s-%d", r.ID, day), r.Began.AddDate(0, 0, day)
+			for k := range r.Results {
+				if one := &r.Results[k]; one.Name == "disk.write.seq" && day == 7 && i == 2 {
+					one.Median /= 4
+				} else {
+					one.Median *= 1 + 0.04*math.Sin(float64(day*(i+1)))
+				}
+			}
+			runs = append(runs, r)
+		}
+	}
+	history.SortByTime(runs)
+	r := build(t, runs)
+	text := page(t, r)
+	keep(t, "overtime.html", text)
+	found := 0
+	for _, c := range r.Charts {
+		if c.ID != "machines" && !strings.Contains(text, `<figure id="`+c.ID+`"`) {
+			t.Errorf("%s is not on the page", c.ID)
+		}
+		if strings.HasPrefix(c.ID, "time-") {
+			found++
+			if len(c.Table.Rows) != 5 || c.Table.Rows[0][1] != "12" {
+				t.Errorf("%s: %v", c.ID, c.Table.Rows)
+			}
+		}
+	}
+	if found != 3 {
+		t.Errorf("%d charts over time", found)
+	}
+}
+
 // What runs say may come from other people's files.
 func TestTextNeverBecomesMarkup(t *testing.T) {
 	const evil = `<script>alert(1)</script>"'&|*x*`
