@@ -1,14 +1,18 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/certmagic"
 
+	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/gateway/colony"
 	"github.com/honeyant/honeyant/gateway/ledger"
 	"github.com/honeyant/honeyant/volume/fileapi"
@@ -76,6 +80,26 @@ type fsModule struct {
 // CaddyModule is Caddy's.
 func (m *fsModule) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "caddy.fs.honeyant", New: func() caddy.Module { return new(fsModule) }}
+}
+
+// Open opens a file.
+func (m *fsModule) Open(name string) (fs.File, error) {
+	f, err := m.StatFS.Open(name)
+	return f, unavailable(err)
+}
+
+// Stat tells what a name is.
+func (m *fsModule) Stat(name string) (fs.FileInfo, error) {
+	i, err := m.StatFS.Stat(name)
+	return i, unavailable(err)
+}
+
+// unavailable gives status 503 to errors of a daemon that does not answer.
+func unavailable(err error) error {
+	if errors.Is(err, honeyant.Unavailable) {
+		return caddyhttp.Error(http.StatusServiceUnavailable, err)
+	}
+	return err
 }
 
 // Provision connects nothing yet: a daemon that is down is an error of each request.

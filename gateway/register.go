@@ -21,6 +21,8 @@ func Register(p Parts) {
 		&ledgerModule{shared: shared},
 		&deadlinesModule{},
 		&contentTypeModule{},
+		&mountModule{},
+		&headerLogModule{},
 		&transportModule{shared: shared},
 		&jsonEncoder{},
 		&clfEncoder{},
@@ -36,11 +38,14 @@ func Register(p Parts) {
 	}{
 		{"ledger", parseLedger, "tracing"},
 		{"deadlines", parseDeadlines, "tracing"},
+		{"log_headers", parseHeaderLog, "tracing"},
 		{"content_type", parseContentType, "redir"},
 	} {
 		httpcaddyfile.RegisterHandlerDirective(d.name, d.parse)
 		httpcaddyfile.RegisterDirectiveOrder(d.name, httpcaddyfile.Before, d.before)
 	}
+	httpcaddyfile.RegisterDirective("mount", parseMount)
+	httpcaddyfile.RegisterDirectiveOrder("mount", httpcaddyfile.Before, "reverse_proxy")
 }
 
 // The names of the modules.
@@ -51,4 +56,6 @@ const (
 	transportName = "honeyant"
 
 	contentTypeName = "honeyant_content_type"
+	mountName       = "honeyant_mount"
+	headerLogName   = "honeyant_header_log"
 )

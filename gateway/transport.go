@@ -81,8 +81,19 @@ func (m *transportModule) Provision(ctx caddy.Context) error {
 	base := m.Transport
 	base.DialContext = origin.Dialer(m.shared.ledger, limits, origin.DialFunc(base.DialContext))
 	quirks.Configure(base, m.handshake)
-	m.inner = &origin.Transport{Base: &m.HTTPTransport, Quirks: quirks, Log: ctx.Slogger()}
+	m.inner = &origin.Transport{Base: &m.HTTPTransport, Quirks: quirks, Log: ctx.Slogger(), Each: keepHeader}
 	return nil
+}
+
+// keepHeader keeps the origin's header if the header log wants it.
+func keepHeader(r *http.Request, resp *http.Response) {
+	if req := ledger.From(r.Context()); req != nil {
+		req.Note(func(f *ledger.Facts) {
+			if f.KeepHeader {
+				f.OriginHeader = resp.Header.Clone()
+			}
+		})
+	}
 }
 
 // handshake makes a connection to an origin one with TLS and without HTTP/2.

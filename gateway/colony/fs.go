@@ -52,7 +52,7 @@ func translate(err error) error {
 		return fs.ErrNotExist
 	case errors.Is(err, honeyant.Permission), errors.Is(err, honeyant.NotPermitted):
 		return fs.ErrPermission
-	case errors.Is(err, honeyant.Invalid), errors.Is(err, honeyant.NameTooLong):
+	case errors.Is(err, honeyant.NameTooLong):
 		return fs.ErrInvalid
 	}
 	return err

@@ -20,6 +20,9 @@ type Facts struct {
 	OriginResumed bool
 	OriginClose   string  // how the origin ended: kept, close_notify, eof, reset, gateway
 	Problem       *Ending // what went wrong at the origin, if anything
+
+	KeepHeader   bool                // the origin's header should be kept, for the header log
+	OriginHeader map[string][]string // nil if it was not
 }
 
 // Note changes the facts under the request's lock; f must not call the request.
