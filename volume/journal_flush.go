@@ -157,7 +157,10 @@ func (j *journal) acknowledge(s *session, batch []*journalRecord, reply *meta.Fl
 	deleted := j.deleted(batch)
 	j.mu.Unlock()
 	if len(lost) > 0 {
-		j.loseRecords(s, lost, honeyant.E("volume.Flush", kind, "", errors.New("refused by the leader")))
+		if kind != honeyant.NoSpace { // what to call it is the leader's business: here it is lost
+			kind = honeyant.Unavailable
+		}
+		j.loseRecords(s, lost, honeyant.E("volume.Flush", kind, "", errors.New("refused by the leader: the lease was lost to somebody else")))
 	}
 	j.giveBack(s, deleted)
 	j.makeRoom(s)

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/meta"
+	"github.com/honeyant/honeyant/meta/remote"
 	"github.com/honeyant/honeyant/volume"
 	"github.com/honeyant/honeyant/volume/volumetest"
 )
@@ -54,11 +57,6 @@ func TestSoleUserMakesFilesLocally(t *testing.T) {
 		}
 		if asked := sa.All() - before; asked > 20 {
 			t.Errorf("%d requests for 200 files", asked)
-			for i := range sa.Calls {
-				if n := sa.Calls[i].Load(); n > 0 {
-					t.Log(meta.Code(i), n)
-				}
-			}
 		}
 		if _, err := b.Lookup(bg, honeyant.RootIno, "d"); err != nil {
 			t.Fatal(err)
@@ -75,7 +73,186 @@ func TestSoleUserMakesFilesLocally(t *testing.T) {
 		if got := len(names(t, b, d)); got != 201 {
 			t.Errorf("%d names", got)
 		}
-		_ = sa.Calls[meta.CodeFlush].Load()
-		time.Sleep(time.Second)
+	})
+}
+
+// wire is a session whose way to the leader can be cut.
+func wire(t testing.TB, c *volumetest.Cluster) (v *volume.Volume, cut *atomic.Bool) {
+	t.Helper()
+	cut = &atomic.Bool{}
+	s := c.NewLeased(t, func(o *remote.Options) {
+		o.Local = func() (*meta.Leader, bool) { return c.Leader, !cut.Load() }
+	})
+	v = c.Open(t, func(o *volume.Options) { o.Meta = s })
+	for range 1000 {
+		if _, ok := s.Era(); ok {
+			return v, cut
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatal("no leases")
+	return nil, nil
+}
+
+// A machine that dies loses the end of what it did, never something before something that is there, and nothing that
+// is older than a second or was synced.
+func TestChangesSurviveInOrder(t *testing.T) {
+	seed := rand.Uint64()
+	synctest.Test(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		t.Logf("seed %d", seed)
+		for round := range 20 {
+			c := volumetest.NewCluster(t, 2, 1<<30)
+			a, cut := wire(t, c)
+			d := mkdir(t, a, honeyant.RootIno, "d")
+			if err := a.Sync(bg); err != nil {
+				t.Fatal(err)
+			}
+			var made []time.Time
+			synced, steps := 0, 20+r.IntN(300)
+			for n := range steps {
+				save(t, a, d, fmt.Sprintf("%04d", n), pattern(r.IntN(3000), n))
+				made = append(made, time.Now())
+				switch r.IntN(40) {
+				case 0:
+					if err := a.Sync(bg); err != nil {
+						t.Fatal(err)
+					}
+					synced = n + 1
+				case 1, 2:
+					time.Sleep(time.Duration(r.IntN(200)) * time.Millisecond)
+				}
+			}
+			cut.Store(true) // as if it had lost its power
+			died := time.Now()
+			b, _ := c.OpenLeased(t, nil)
+			if _, err := b.Lookup(bg, honeyant.RootIno, "d"); err != nil {
+				t.Fatal(err)
+			}
+			there := names(t, b, d)
+			for n := range there {
+				if want := fmt.Sprintf("%04d ", n); there[n][:5] != want {
+					t.Fatalf("round %d: %d of %d names, but %s is not there", round, len(there), steps, want)
+				}
+			}
+			for n := len(there); n < steps; n++ {
+				if n < synced || died.Sub(made[n]) > time.Second {
+					t.Fatalf("round %d: file %d is lost, made %v before, synced up to %d", round, n, died.Sub(made[n]), synced)
+				}
+			}
+			for n := range synced {
+				at, err := b.Lookup(bg, d, fmt.Sprintf("%04d", n))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got, want := load(t, b, at.Ino), pattern(int(at.Size), n); !bytes.Equal(got, want) {
+					t.Fatalf("round %d: file %d has other bytes", round, n)
+				}
+			}
+		}
+	})
+}
+
+// Who replaces a file by a new one finds one of them whole, whenever the machine dies.
+func TestRenameReplacesWholeFiles(t *testing.T) {
+	seed := rand.Uint64()
+	synctest.Test(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(seed, 2))
+		t.Logf("seed %d", seed)
+		for range 30 {
+			c := volumetest.NewCluster(t, 2, 1<<30)
+			a, cut := wire(t, c)
+			d := mkdir(t, a, honeyant.RootIno, "d")
+			save(t, a, d, "config", pattern(20_000, 0))
+			if err := a.Sync(bg); err != nil {
+				t.Fatal(err)
+			}
+			die := time.AfterFunc(time.Duration(r.IntN(1500))*time.Millisecond, func() { cut.Store(true) })
+			version := 0
+			for version = 1; version < 30 && !cut.Load(); version++ {
+				size := 100 + r.IntN(40_000)
+				_, f, err := a.Create(bg, volume.NewNode{Parent: d, Name: "new", Mode: 0o644}, volume.OpenFlags{Write: true}, true)
+				if err != nil {
+					break
+				}
+				_, err = f.WriteAt(bg, pattern(size, version), 0, volume.WriteFlags{})
+				err = errors.Join(err, f.Flush(bg, 0), f.Release(bg, 0))
+				if err == nil {
+					err = a.Rename(bg, &meta.Rename{OldParent: d, OldName: "new", NewParent: d, NewName: "config"})
+				}
+				if err != nil {
+					break
+				}
+				time.Sleep(time.Duration(r.IntN(100)) * time.Millisecond)
+			}
+			die.Stop()
+			cut.Store(true)
+			b, _ := c.OpenLeased(t, nil)
+			if _, err := b.Lookup(bg, honeyant.RootIno, "d"); err != nil {
+				t.Fatal(err)
+			}
+			at, err := b.Lookup(bg, d, "config")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := load(t, b, at.Ino)
+			whole := bytes.Equal(got, pattern(20_000, 0))
+			for n := 1; n <= version && !whole; n++ {
+				whole = len(got) >= 100 && bytes.Equal(got, pattern(len(got), n))
+			}
+			if !whole {
+				t.Fatalf("%d bytes that are no version of the file", len(got))
+			}
+		}
+	})
+}
+
+// Who was cut off for longer than its leases last is told what it lost to others, once on each descriptor and by the
+// next Sync, and goes on.
+func TestLostLeaseIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 2, 1<<30)
+		a, cut := wire(t, c)
+		b, _ := c.OpenLeased(t, nil)
+		d := mkdir(t, a, honeyant.RootIno, "d")
+		save(t, a, d, "first", nil)
+		if err := a.Sync(bg); err != nil {
+			t.Fatal(err)
+		}
+		_, f, err := a.Create(bg, volume.NewNode{Parent: d, Name: "f", Mode: 0o644}, volume.OpenFlags{Write: true}, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cut.Store(true)
+		time.Sleep(3 * time.Second)
+		if _, err := b.Lookup(bg, honeyant.RootIno, "d"); err != nil {
+			t.Fatal(err)
+		}
+		save(t, b, d, "f", pattern(10, 1)) // a's is not there, and a is out of touch
+		cut.Store(false)
+		time.Sleep(3 * time.Second)
+		if err := f.Fsync(bg, false); honeyant.KindOf(err) != honeyant.Unavailable {
+			t.Errorf("fsync: %v", err)
+		}
+		if err := a.Sync(bg); err == nil {
+			t.Error("sync tells nothing")
+		}
+		if err := a.Sync(bg); err != nil {
+			t.Errorf("sync tells it twice: %v", err)
+		}
+		if err := f.Release(bg, 0); err != nil {
+			t.Errorf("release: %v", err)
+		}
+		at, err := a.Lookup(bg, d, "f")
+		if err != nil || !bytes.Equal(load(t, a, at.Ino), pattern(10, 1)) {
+			t.Errorf("the other one's file: %v", err)
+		}
+		save(t, a, d, "g", pattern(10, 2))
+		if _, err := b.Lookup(bg, d, "g"); err != nil {
+			t.Error(err)
+		}
+		if lost := a.Stats().Journal.Lost; lost == 0 {
+			t.Error("nothing counted as lost")
+		}
 	})
 }
