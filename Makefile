@@ -10,7 +10,7 @@ PREFIX ?= /usr/local
 TEST ?= $(GO) test
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race race-core crash cluster fuse posix fuzz bench lint demo install ci clean
+.PHONY: help build test race race-core crash cluster fuse posix gateway fuzz bench lint demo install ci clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -48,6 +48,9 @@ posix: build ## the POSIX suite and random I/O on the mounts of a three-node col
 	test/on-colony.sh sh -c 'mkdir $$COLONY/m1/p $$COLONY/m1/x && \
 	  HONEYANT_POSIX_DIR=$$COLONY/m1/p HONEYANT_POSIX_MOUNT=yes $(TEST) -count=1 -timeout 15m ./test/posix && \
 	  HONEYANT_FSX_DIRS=$$COLONY/m1/x:$$COLONY/m2/x HONEYANT_FSX_OPS=3000 $(TEST) -count=1 -timeout 15m ./test/fsx'
+
+gateway: ## the gateway at length: 20 reloads, 5 swaps, 1,000 killed downloads, all faults
+	HONEYANT_GATEWAY_LONG=yes $(TEST) -count=1 -v -timeout 15m ./gateway/... ./test/gateway/...
 
 FUZZTIME ?= 20s
 fuzz: ## every decoder for FUZZTIME

@@ -91,7 +91,8 @@ func finishServer(server map[string]any) error {
 	}
 	gate := map[string]any{"handle": []any{map[string]any{"handler": gateHandler}}}
 	routes, _ := server["routes"].([]any)
-	server["routes"] = append([]any{gate}, routes...)
+	// Behind the ledger, which gateway.Complete put first: so the gate knows which request it is.
+	server["routes"] = slices.Insert(routes, min(1, len(routes)), any(gate))
 	return nil
 }
 

@@ -3,16 +3,20 @@ package daemon
 import (
 	"context"
 	"net/http"
+	"runtime/pprof"
 	"sync"
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/honeyant/honeyant/gateway/control"
+	"github.com/honeyant/honeyant/gateway/ledger"
 )
 
 const gateHandler = "honeyant_gate"
 
-// gate stands before all routes. It counts the requests that run, and while the process is parting from its
+// gate stands between the ledger and all routes. It counts the requests that run, and while the process is parting from its
 // connections it tells every one of them with its next response.
 type gate struct {
 	parting atomic.Int32        // how many reasons there are to part
@@ -75,7 +79,7 @@ func (m *gateModule) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers." + gateHandler, New: func() caddy.Module { return &gateModule{gate: m.gate} }}
 }
 
-// ServeHTTP lets the request through.
+// ServeHTTP lets the request through, under a label by which its goroutines are found.
 func (m *gateModule) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	m.gate.enter()
 	defer m.gate.leave()
@@ -85,7 +89,13 @@ func (m *gateModule) ServeHTTP(w http.ResponseWriter, r *http.Request, next cadd
 	if m.gate.parting.Load() > 0 {
 		w.Header().Set("Connection", "close")
 	}
-	return next.ServeHTTP(w, r)
+	req := ledger.From(r.Context())
+	if req == nil {
+		return next.ServeHTTP(w, r)
+	}
+	var err error
+	pprof.Do(r.Context(), pprof.Labels(control.StackLabel, req.ID().String()), func(context.Context) { err = next.ServeHTTP(w, r) })
+	return err
 }
 
 var _ caddyhttp.MiddlewareHandler = (*gateModule)(nil)

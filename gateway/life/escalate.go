@@ -107,8 +107,15 @@ func Stop(ctx context.Context, p Process, steps []Step, report func(string)) (St
 		cancel()
 		if err == nil {
 			stopped := Stopped{By: SignalName(s.Signal), After: time.Since(began)}
-			stopped.Killed = killAll(family, report)
-			return stopped, nil
+			// Those that are killed may just have started others: look again until there are none.
+			const rounds = 5
+			for range rounds {
+				stopped.Killed = append(stopped.Killed, killAll(family, report)...)
+				if family, err = Family(p); err != nil || len(family) == 0 {
+					return stopped, err
+				}
+			}
+			return stopped, fmt.Errorf("pid %d has ended, but what it had started keeps starting more: %v", p.PID, family)
 		}
 		if ctx.Err() != nil {
 			return Stopped{}, ctx.Err()

@@ -147,7 +147,7 @@ func (h *Handle) Wait(ctx context.Context) error {
 func (h *Handle) Close() error { return unix.Close(h.fd) }
 
 // Family lists the processes that came from p, nearest first, and those of the process group that p leads, although their
-// parents have died. It is a moment's picture.
+// parents, or p itself, have died. It is a moment's picture.
 func Family(p Process) ([]Process, error) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -161,6 +161,11 @@ func Family(p Process) ([]Process, error) {
 		}
 		if now, err := readStat(pid); err == nil { // else it has ended meanwhile
 			all[Process{pid, now.start}] = now
+		}
+	}
+	for q := range all {
+		if q.PID == p.PID && q != p { // the number is another's now, and so is the group of that number
+			return nil, nil
 		}
 	}
 	var family []Process
