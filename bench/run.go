@@ -50,7 +50,7 @@ func Execute(ctx context.Context, p *Plan) (run *Run, err error) {
 	host.Node = o.Node
 	s := &session{Options: o, pace: o.pace(), plan: p, host: &host, left: time.Now().Add(p.Total.Lasts)}
 	s.run = &Run{Schema: Schema, ID: newID(time.Now()), Began: time.Now().UTC(), Profile: o.Profile, Groups: p.Groups, Gentle: o.Gentle,
-		Tool: Tool{Name: "honeyant", Version: o.Version, Go: runtime.Version()}, Results: []Result{}}
+		Tool: toolOf(o), Results: []Result{}}
 	if len(p.Groups) == 1 && p.Groups[0] == "burst" {
 		s.run.Profile = Burst
 	}
@@ -97,6 +97,15 @@ func (s *session) finish(ctx context.Context) {
 	for i := range r.Why {
 		r.Why[i] = "before: " + r.Why[i]
 	}
+	r.judge()
+}
+
+func toolOf(o Options) Tool {
+	return Tool{Name: "honeyant", Version: o.Version, Go: runtime.Version()}
+}
+
+// judge counts the disturbed results.
+func (r *Run) judge() {
 	tainted := 0
 	for i := range r.Results {
 		if r.Results[i].Tainted {

@@ -127,7 +127,7 @@ func Open(ctx context.Context, path string, o Options) (n *Node, err error) {
 		return n, nil
 	}
 	local, _ := n.commands()
-	if n.socket, err = admin.Listen(path, local, n.log, n.fileRoute(), admin.Route{Pattern: metricsRoute, Serve: n.serveMetrics}); err != nil {
+	if n.socket, err = admin.Listen(path, local, n.log, n.fileRoute(), admin.Route{Pattern: metricsRoute, Serve: n.serveMetrics}, admin.Route{Pattern: benchRoute, Serve: n.serveBench}); err != nil {
 		return nil, err
 	}
 	n.start(n.mounts.restore)

@@ -70,6 +70,7 @@ func (n *Node) serveProtocols(context.Context) error {
 	n.start(func(ctx context.Context) {
 		replica.NewServer(n.chunks).Serve(ctx, n.net.Listen(rpc.ProtoChunk))
 	})
+	n.start(n.serveMeasuring)
 	n.agent.Start()
 	return nil
 }

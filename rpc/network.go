@@ -32,6 +32,7 @@ const (
 	ProtoControl Proto = "honeyant-control/1" // cluster: heartbeats, maps, store commands
 	ProtoMirror  Proto = "honeyant-mirror/1"  // consensus: durable index of a mirroring learner
 	ProtoJoin    Proto = "honeyant-join/1"    // cluster: the only one without a client certificate
+	ProtoBench   Proto = "honeyant-bench/1"   // bench/pair: measuring the way between nodes
 )
 
 // Conn is a connection whose other end is known. Peer is 0 only for ProtoJoin.

@@ -36,7 +36,7 @@ const maxHandshakes = 128
 
 // protocols are those that can be listened to.
 func protocols() []Proto {
-	return []Proto{ProtoRaft, ProtoMeta, ProtoChunk, ProtoControl, ProtoMirror, ProtoJoin}
+	return []Proto{ProtoRaft, ProtoMeta, ProtoChunk, ProtoControl, ProtoMirror, ProtoJoin, ProtoBench}
 }
 
 // NewTLS serves the port ln, which it owns from now on, until Close.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/honeyant/honeyant/bench"
+	"github.com/honeyant/honeyant/bench/pair"
 )
 
 // announce says before anything is measured what a run will do, and what it will not.
@@ -190,5 +191,17 @@ func (p *benchProgress) event(e bench.Event) {
 func (p *benchProgress) end() {
 	if p.shown {
 		fmt.Fprint(os.Stderr, "\r\x1b[K")
+	}
+}
+
+// step shows a step of a measurement on another node.
+func (p *benchProgress) step(s *pair.Step) {
+	switch {
+	case p.quiet:
+	case p.terminal:
+		fmt.Fprintf(os.Stderr, "\r\x1b[K%s: %s", s.Node, s.Text)
+		p.shown = true
+	case s.Result != nil:
+		fmt.Fprintf(os.Stderr, "%s: %s %s\n", s.Result.Key(), figure(s.Result.Median), s.Result.Unit)
 	}
 }
