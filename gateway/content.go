@@ -178,7 +178,7 @@ func (w *typeWriter) release() error {
 	switch {
 	case h.Get("Content-Type") != "":
 		w.note(contenttype.FromOrigin)
-	case len(w.held) == 0 && w.status == http.StatusOK && h.Get("Content-Length") == "":
+	case len(w.held) == 0:
 		w.note(contenttype.FromNothing)
 	default:
 		t, ok := contenttype.BySniff(w.held, h.Get("Content-Encoding"))

@@ -45,7 +45,7 @@ func Register(p Parts) {
 		httpcaddyfile.RegisterDirectiveOrder(d.name, httpcaddyfile.Before, d.before)
 	}
 	httpcaddyfile.RegisterDirective("mount", parseMount)
-	httpcaddyfile.RegisterDirectiveOrder("mount", httpcaddyfile.Before, "reverse_proxy")
+	httpcaddyfile.RegisterDirectiveOrder("mount", httpcaddyfile.Before, "abort")
 }
 
 // The names of the modules.

@@ -98,6 +98,11 @@ func (e *Entrance) Serve(w http.ResponseWriter, r *http.Request, next Handler, d
 	x := &exchange{entrance: e, done: done, req: req, method: r.Method, control: http.NewResponseController(w), server: r.Context()}
 	req.OnKill(x.breakClient)
 	x.writer = newWriter(w, x, conn, multi)
+	if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
+		// net/http does not tell whether there was a Content-Length besides. If there was, the
+		// connection must be closed after the response (RFC 9112 section 6.1): so it always is.
+		w.Header().Set("Connection", "close")
+	}
 	labelled := pprof.WithLabels(ctx, pprof.Labels(RequestLabel, req.ID().String()))
 	pprof.SetGoroutineLabels(labelled)
 	defer pprof.SetGoroutineLabels(r.Context())
