@@ -82,7 +82,8 @@ func (o Options) withDefaults() (Options, error) {
 type Copier struct {
 	o     Options
 	tally tally
-	ends  map[string]end // by host; "" is this machine
+	ends  map[string]end            // by host; "" is this machine
+	did   func(change, path string) // see localTarget
 }
 
 // New checks the options. Errors: Invalid.
@@ -117,11 +118,6 @@ type look struct {
 	mark   string // of a tree whose copying is under way
 }
 
-// marked is the name of the mark in a directory that is the copy of another, as long as
-// the copy is not complete: without it the same command would mean another thing the
-// second time, because then the directory exists.
-const marked = ourNames + "tree"
-
 // Run copies. The report is complete even if there is an error. Errors: Invalid (refused,
 // nothing was changed), Unavailable (a machine can not be reached, or was lost), NoSpace;
 // Other if paths failed, each of which is in the report.
@@ -154,7 +150,7 @@ func (c *Copier) endOf(ctx context.Context, l Location) (end, error) {
 	if e := c.ends[l.Host]; e != nil {
 		return e, nil
 	}
-	var e end = &localEnd{log: c.o.Log}
+	var e end = &localEnd{log: c.o.Log, did: c.did}
 	if l.Host != "" {
 		var err error
 		if e, err = dialHost(ctx, l.Host, &c.o, &c.tally); err != nil {

@@ -91,11 +91,15 @@ func (j *job) survey(ctx context.Context) (err error) {
 	probe := ""
 	if !j.c.o.DryRun {
 		probe = probeName()
-		if err := j.dst.mark(ctx, probe, ""); err != nil {
+		at := probe
+		if j.existed && j.root.Kind == Dir {
+			at = join(j.dstRoot, probe) // in the directory itself
+		}
+		if err := j.dst.mark(ctx, at, ""); err != nil {
 			return err
 		}
 		defer func() {
-			if e := j.dst.unmark(context.WithoutCancel(ctx), probe); e != nil && err == nil {
+			if e := j.dst.unmark(context.WithoutCancel(ctx), at); e != nil && err == nil {
 				err = e
 			}
 		}()
@@ -244,10 +248,7 @@ func (j *job) copy(ctx context.Context) error {
 		return j.copyRoot(ctx)
 	}
 	if !j.existed && !j.c.o.DryRun {
-		if _, err := j.dst.mkdir(ctx, j.dstRoot); err != nil {
-			return err
-		}
-		if err := j.dst.mark(ctx, join(j.dstRoot, marked), j.from.String()); err != nil {
+		if err := j.dst.mark(ctx, j.markPath(), j.from.String()); err != nil {
 			return err
 		}
 		j.marked = true
@@ -256,16 +257,19 @@ func (j *job) copy(ctx context.Context) error {
 	if err := j.copyTree(ctx); err != nil {
 		return err
 	}
-	if j.marked && !j.c.o.DryRun && j.c.tally.failures.Load() == failures {
-		if err := j.dst.unmark(ctx, join(j.dstRoot, marked)); err != nil {
-			return err
-		}
-		j.sealDir(ctx, j.dstRoot, j.show(j.root.Name), &j.root) // its times changed with the mark
-	}
-	if !j.existed && !j.c.o.DryRun {
+	if j.marked && !j.c.o.DryRun {
 		j.sealParent(ctx)
+		if j.c.tally.failures.Load() == failures {
+			return j.dst.unmark(ctx, j.markPath())
+		}
 	}
 	return nil
+}
+
+// markPath is where the mark lies: beside the root.
+func (j *job) markPath() string {
+	dir, name := split(j.dstRoot)
+	return join(dir, markOf(name))
 }
 
 // sealParent syncs the directory in which the root's own name lies.

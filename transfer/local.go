@@ -36,11 +36,19 @@ func (e *localEnd) look(_ context.Context, path string) (look, error) {
 	}
 	if at.IsDir() {
 		l.entry.Kind = Dir
-		if b, err := os.ReadFile(filepath.Join(path, marked)); err == nil {
-			l.mark = string(b)
-		}
+		l.mark = readMark(path)
 	}
 	return l, nil
+}
+
+// readMark is the mark of a directory that is being made; "" if there is none.
+func readMark(path string) string {
+	path = filepath.Clean(path)
+	b, err := os.ReadFile(filepath.Join(filepath.Dir(path), markOf(filepath.Base(path))))
+	if err != nil {
+		return ""
+	}
+	return string(b)
 }
 
 func (e *localEnd) source(ctx context.Context, path string) (source, Entry, error) {
@@ -69,7 +77,7 @@ func (e *localEnd) source(ctx context.Context, path string) (source, Entry, erro
 
 func (e *localEnd) target(_ context.Context, path string, verify bool) (target, string, error) {
 	dir, root := path, ""
-	if at, err := os.Stat(path); err != nil || !at.IsDir() {
+	if at, err := os.Stat(path); err != nil || !at.IsDir() || readMark(path) != "" {
 		clean := filepath.Clean(path)
 		dir, root = filepath.Dir(clean), filepath.Base(clean)
 		if root == "." || root == ".." || root == "/" {

@@ -12,9 +12,9 @@ import (
 
 // Notes are what could not be kept, without the content being wrong.
 const (
-	noteOwner  = "owner not kept: only root may give files away"
-	noteXattr  = "extended attribute not kept: the target does not take it: "
-	noteMode   = "set-user-ID and set-group-ID bits dropped: the owner could not be kept"
+	noteOwner = "owner not kept: only root may give files away"
+	noteXattr = "extended attribute not kept: the target does not take it: "
+	noteMode  = "set-user-ID and set-group-ID bits dropped: the owner could not be kept"
 )
 
 // object names what metadata are read from and written to: an open file or directory

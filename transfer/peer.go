@@ -41,8 +41,12 @@ type peer struct {
 // the other machine. It waits for what is under way and closes both files. Errors: why it
 // ended other than by the end of in.
 func Serve(ctx context.Context, in, out *os.File, silence time.Duration, log *slog.Logger) error {
+	return serve(ctx, in, out, silence, localEnd{log: log})
+}
+
+func serve(ctx context.Context, in, out *os.File, silence time.Duration, end localEnd) error {
 	conn := newPipe(in, out, nil)
-	p := &peer{end: localEnd{log: log}, ctx: ctx, sources: map[uint64]source{}, targets: map[uint64]target{}, readers: map[uint64]reader{}, writers: map[uint64]writer{}}
+	p := &peer{end: end, ctx: ctx, sources: map[uint64]source{}, targets: map[uint64]target{}, readers: map[uint64]reader{}, writers: map[uint64]writer{}}
 	codec, err := newCodec(CompressAuto, &conn.gauge)
 	if err != nil {
 		return err
@@ -63,7 +67,7 @@ func Serve(ctx context.Context, in, out *os.File, silence time.Duration, log *sl
 			return nil, err
 		}
 		return encode(a), nil
-	}, rpcOptions(silence, log))
+	}, rpcOptions(silence, end.log))
 	if conn.ended() {
 		return nil
 	}

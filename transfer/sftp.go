@@ -109,14 +109,23 @@ func (e *sftpEnd) look(_ context.Context, p string) (look, error) {
 	l := look{exists: true, entry: Entry{Kind: File}}
 	if info.IsDir() {
 		l.entry.Kind = Dir
-		if f, err := e.client.Open(path.Join(p, marked)); err == nil {
-			defer f.Close()
-			if b, err := io.ReadAll(io.LimitReader(f, maxName)); err == nil {
-				l.mark = string(b)
-			}
-		}
+		l.mark = e.readMark(p)
 	}
 	return l, nil
+}
+
+func (e *sftpEnd) readMark(p string) string {
+	p = path.Clean(p)
+	f, err := e.client.Open(path.Join(path.Dir(p), markOf(path.Base(p))))
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxName))
+	if err != nil {
+		return ""
+	}
+	return string(b)
 }
 
 func (e *sftpEnd) source(_ context.Context, p string) (source, Entry, error) {
@@ -136,7 +145,7 @@ func (e *sftpEnd) source(_ context.Context, p string) (source, Entry, error) {
 }
 
 func (e *sftpEnd) target(_ context.Context, p string, verify bool) (target, string, error) {
-	if info, err := e.client.Stat(p); err == nil && info.IsDir() {
+	if info, err := e.client.Stat(p); err == nil && info.IsDir() && e.readMark(p) == "" {
 		return &sftpTarget{sftpTree{e: e, dir: p}, verify}, "", nil
 	}
 	dir, root := path.Dir(path.Clean(p)), path.Base(path.Clean(p))

@@ -32,7 +32,7 @@ type target interface {
 	// seal gives a file or directory that is there the metadata of e, unless e is nil, and
 	// syncs it: names in a directory are on stable storage only then.
 	seal(ctx context.Context, path string, e *Entry) (notes []string, err error)
-	// mark makes, and unmark removes, a small file in a directory; marked reads it.
+	// mark makes, and unmark removes, a small file.
 	mark(ctx context.Context, path, text string) error
 	unmark(ctx context.Context, path string) error
 	close() error
@@ -58,8 +58,19 @@ const ourNames = ".honeyant-cp-"
 
 func ours(name string) bool { return strings.HasPrefix(name, ourNames) }
 
+// content tells the names that besideOf and listOf make from marks and probes.
+func content(name string) bool {
+	digits := strings.TrimSuffix(strings.TrimPrefix(name, ourNames), ".parts")
+	return len(digits) == 16 && strings.Trim(digits, "0123456789abcdef") == ""
+}
+
 // besideOf names the file in which the content of name is built; the same in each run.
 func besideOf(name string) string { return fmt.Sprintf("%s%016x", ourNames, sumOf([]byte(name))) }
+
+// markOf names the file beside a directory that is the copy of another, as long as the
+// copy is not complete: without it the same command would mean another thing the second
+// time, because then the directory exists.
+func markOf(name string) string { return besideOf(name) + ".tree" }
 
 // listOf names the list of parts of what is built in beside.
 func listOf(beside string) string { return beside + ".parts" }
@@ -93,6 +104,9 @@ func (t *localTarget) list(ctx context.Context, dir, after string) ([]Entry, str
 			kept = append(kept, e)
 			continue
 		}
+		if !content(e.Name) {
+			continue
+		}
 		t.mu.Lock()
 		t.stale[dir] = append(t.stale[dir], e.Name)
 		t.mu.Unlock()
@@ -112,22 +126,21 @@ func (t *localTarget) mkdir(ctx context.Context, path string) (existed bool, err
 		return false, err
 	}
 	defer dir.Close()
-	err = unix.Mkdirat(int(dir.Fd()), name, 0o700)
-	if err == nil {
-		t.did("mkdir", path)
-		return false, nil
-	}
-	if !errors.Is(err, unix.EEXIST) {
-		return false, fault("make", t.tree.full(path), err)
-	}
 	var st unix.Stat_t
-	if err := unix.Fstatat(int(dir.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+	err = unix.Fstatat(int(dir.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	switch {
+	case err == nil && st.Mode&unix.S_IFMT != unix.S_IFDIR:
+		return false, honeyant.E("make", honeyant.NotDir, t.tree.full(path), errors.New("a directory can not replace what is there"))
+	case err == nil:
+		return true, nil
+	case !errors.Is(err, unix.ENOENT):
 		return false, fault("stat", t.tree.full(path), err)
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		return false, honeyant.E("make", honeyant.NotDir, t.tree.full(path), errors.New("a directory can not replace what is there"))
+	if err := unix.Mkdirat(int(dir.Fd()), name, 0o700); err != nil {
+		return false, fault("make", t.tree.full(path), err)
 	}
-	return true, nil
+	t.did("mkdir", path)
+	return false, nil
 }
 
 // beside opens the file in which the content of name is built, and locks it against
