@@ -29,7 +29,10 @@ type Flush struct {
 type JournalRecord struct {
 	Now honeyant.Time
 	Ino honeyant.Ino // of Make: the number that its inode has, from ReserveInodes
-	Op  Op
+	// Closed says that the session has nothing open that loses its last name by this: since it holds that
+	// exclusively nobody has, and it can be deleted at once.
+	Closed bool
+	Op     Op
 }
 
 // Bounds of one Flush. It may change more keys than other operations, since its caller can not know how many.
@@ -55,6 +58,7 @@ func (o *Flush) Fields(c *wire.Codec) {
 func journalRecord(c *wire.Codec, r *JournalRecord) {
 	wire.Time(c, &r.Now)
 	wire.Uint(c, &r.Ino)
+	c.Bool(&r.Closed)
 	var raw []byte
 	if !c.Decoding() && r.Op != nil {
 		raw = EncodeOp(r.Op)
@@ -120,6 +124,9 @@ func (f *flushing) record(r *JournalRecord) (why honeyant.Kind, ok bool) {
 	env.Now, env.NewIno, env.Journal, env.Opens = r.Now, 0, true, bornOpen{env.Opens, f.born}
 	if isMake {
 		env.NewIno = r.Ino
+	}
+	if r.Closed {
+		env.Opens = nil // accepted only if the leases hold
 	}
 	sub := newTx(f.base, env)
 	_, changes, err := evaluate(sub, r.Op)

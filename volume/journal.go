@@ -265,6 +265,7 @@ func (j *journal) append(s *session, l meta.Local, touched []meta.Touched) {
 	r := &journalRecord{
 		rec: meta.JournalRecord{Now: l.Now, Ino: l.Ino, Op: l.Op}, seq: j.made, at: time.Now(), size: journalRecordMin, touched: touched,
 	}
+	r.rec.Closed = j.closes(touched)
 	switch op := l.Op.(type) {
 	case *meta.Commit:
 		for i := range op.Extents {
@@ -285,6 +286,19 @@ func (j *journal) append(s *session, l meta.Local, touched []meta.Touched) {
 	if len(j.records) == 1 || j.bytes >= journalFull {
 		j.kick()
 	}
+}
+
+// closes tells whether nothing of what lost its last name is open here. j.mu is held.
+func (j *journal) closes(touched []meta.Touched) bool {
+	for _, t := range touched {
+		if !t.Changed {
+			continue
+		}
+		if a, ok := j.shadow.Attr(t.Ino); (t.Version == 0 || ok && a.Nlink == 0) && j.v.isOpen(t.Ino) {
+			return false
+		}
+	}
+	return true
 }
 
 func (j *journal) kick() {
