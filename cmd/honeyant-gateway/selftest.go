@@ -25,9 +25,9 @@ import (
 
 // selftestFlags are what selftest asks.
 type selftestFlags struct {
-	against, origin, print string
-	full                   bool
-	only                   []int
+	against, origin, print, start string
+	full                          bool
+	only                          []int
 }
 
 func newSelftest(o *options) *cobra.Command {
@@ -53,6 +53,7 @@ func newSelftest(o *options) *cobra.Command {
 	f.StringVar(&flags.against, "against", "", "where the proxy to be tried serves, such as https://example.org")
 	f.StringVar(&flags.origin, "origin", "127.0.0.1:0", "address of the misbehaving origin; its six ports follow one another, 0: free ones")
 	f.StringVar(&flags.print, "print-config", "", "print a configuration for "+strings.Join(selftest.Proxies(), ", ")+" and wait, playing the origin, until interrupted")
+	f.StringVar(&flags.start, "start", "", "with --print-config: instead of waiting, start the proxy by this shell line, in which {} is the file, and try it")
 	f.BoolVar(&flags.full, "full", false, "expect the default deadlines (up to 60 s) instead of short ones")
 	f.IntSliceVar(&flags.only, "only", nil, "only the faults of these numbers")
 	return c
@@ -83,7 +84,7 @@ func runSelftest(ctx context.Context, o *options, flags selftestFlags) (err erro
 	if err := errors.Join(os.WriteFile(config.Authority, origin.Authority(), 0o644), writeFront(config.Cert)); err != nil {
 		return err
 	}
-	if flags.print != "" {
+	if flags.print != "" && flags.start == "" {
 		return printConfig(ctx, flags.print, config)
 	}
 	opts := selftest.Options{Origin: origin, Limits: limits, Only: flags.only, Code: logged(ctx, o.client())}
@@ -96,12 +97,15 @@ func runSelftest(ctx context.Context, o *options, flags selftestFlags) (err erro
 			return usagef("--against %s is no address; write https://example.org", flags.against)
 		}
 	} else {
-		own, startErr := startOwn(ctx, dir, opts.Program, config)
+		own, startErr := startOwn(ctx, dir, opts.Program, flags, config)
 		if startErr != nil {
 			return startErr
 		}
 		defer func() { err = errors.Join(err, own.stop(context.WithoutCancel(ctx))) }()
 		opts.Front, opts.Code = own.front, logged(ctx, own.client)
+		if flags.start != "" {
+			opts.Program = "" // what the gateway has for faults of the process says nothing of another
+		}
 	}
 	if !o.json {
 		fmt.Fprintf(os.Stderr, "%d faults at once, at most %s each ...\n", len(selftest.Faults()), limits.Idle+limits.RateAfter+2*limits.Slack)
@@ -190,7 +194,12 @@ type ownGateway struct {
 	log    *os.File
 }
 
-func startOwn(ctx context.Context, dir, program string, config selftest.ConfigOptions) (*ownGateway, error) {
+// startOwn starts the gateway, or another proxy as the flags say.
+func startOwn(ctx context.Context, dir, program string, flags selftestFlags, config selftest.ConfigOptions) (*ownGateway, error) {
+	kind := "honeyant"
+	if flags.start != "" {
+		kind = flags.print
+	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -199,7 +208,7 @@ func startOwn(ctx context.Context, dir, program string, config selftest.ConfigOp
 	if err := ln.Close(); err != nil {
 		return nil, err
 	}
-	text, err := selftest.Config("honeyant", config)
+	text, err := selftest.Config(kind, config)
 	if err != nil {
 		return nil, err
 	}
@@ -212,6 +221,10 @@ func startOwn(ctx context.Context, dir, program string, config selftest.ConfigOp
 		return nil, err
 	}
 	cmd := exec.Command(program, "run", "--config", file, "--control", string(g.client.Dir))
+	if flags.start != "" {
+		cmd = exec.Command("sh", "-c", "exec "+strings.ReplaceAll(flags.start, "{}", file))
+		cmd.Dir = dir
+	}
 	cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
 	cmd.Stdout, cmd.Stderr = g.log, g.log
 	if g.child, err = life.StartChild(cmd); err != nil {

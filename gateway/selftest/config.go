@@ -84,7 +84,8 @@ func seconds(d time.Duration) string { return fmt.Sprintf("%ds", int(math.Ceil(d
 func nginxConfig(o ConfigOptions) string {
 	l := o.Limits
 	var b strings.Builder
-	fmt.Fprintf(&b, `worker_processes auto;
+	fmt.Fprintf(&b, `user root; # its workers must get into the directory of the self-test
+worker_processes auto;
 pid nginx.pid;
 error_log nginx-error.log warn;
 events { worker_connections 4096; }
