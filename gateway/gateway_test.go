@@ -453,3 +453,25 @@ func TestBadCaddyfilesSayTheLine(t *testing.T) {
 		}
 	}
 }
+
+// The Caddyfile that the documentation shows is one.
+func TestDocumentedCaddyfileIsGood(t *testing.T) {
+	text, err := os.ReadFile("../doc/gateway.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for block := range strings.SplitSeq(string(text), "```") {
+		if strings.HasPrefix(block, "\n{") {
+			config, err := adapt(block)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var parsed *caddy.Config
+			if err := caddy.StrictUnmarshalJSON(config, &parsed); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+	}
+	t.Fatal("no Caddyfile in doc/gateway.md")
+}
