@@ -500,6 +500,7 @@ func (t *leaseTable) renew(id honeyant.SessionID, epoch uint64, want bool) (term
 	}
 	if !want {
 		t.disown(id, func(*exclusive) bool { return true })
+		t.revived(id)
 	}
 	s := t.sessions[id]
 	if s != nil && (!want || t.lapsed(s)) {
@@ -648,7 +649,8 @@ type ExclusiveHandler struct {
 	// then they are to be returned, also those that are not held (any more). It returns at once. An inode may be
 	// named more than once.
 	Recall func([]OpenFile)
-	// Held lists everything that is held, to be claimed again.
+	// Held lists everything that is held, to be claimed again: also what is deleted already by changes that are not
+	// flushed, since they rest on it.
 	Held func() []ReclaimedFile
 	// Lost names inodes that are not held any more, although they were not given back.
 	Lost func([]OpenFile)

@@ -16,6 +16,7 @@ type exclusives struct {
 	wanted   map[*exclusive]struct{} // recalled because somebody waits
 	cooling  map[OpenFile]cooling
 	claims   map[honeyant.SessionID]chan struct{} // sessions that may hold what they have not said yet; closed when they have
+	lapsed   map[honeyant.SessionID]chan struct{} // sessions whose term was over while they held something: likewise
 	over     map[honeyant.SessionID]bool          // sessions that have ended
 	calm     chan struct{}                        // closed when the grace is over
 
@@ -51,7 +52,8 @@ func newExclusives(old []honeyant.SessionID) exclusives {
 	x := exclusives{
 		sessions: map[honeyant.SessionID]map[OpenFile]*exclusive{}, wanted: map[*exclusive]struct{}{},
 		cooling: map[OpenFile]cooling{}, claims: map[honeyant.SessionID]chan struct{}{}, over: map[honeyant.SessionID]bool{},
-		calm: make(chan struct{}),
+		lapsed: map[honeyant.SessionID]chan struct{}{},
+		calm:   make(chan struct{}),
 	}
 	for _, id := range old {
 		x.claims[id] = make(chan struct{})
@@ -317,8 +319,10 @@ func (t *leaseTable) giveBack(id honeyant.SessionID, stamp uint64, files []OpenF
 func (t *leaseTable) unclaimed(id honeyant.SessionID) <-chan struct{} {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if c := t.x.claims[id]; c != nil {
-		return c
+	for _, m := range []map[honeyant.SessionID]chan struct{}{t.x.claims, t.x.lapsed} {
+		if c := m[id]; c != nil {
+			return c
+		}
 	}
 	return nil
 }
@@ -359,8 +363,17 @@ func (t *leaseTable) reclaim(id honeyant.SessionID, c *Claim, version func(OpenF
 	}
 	if c.Last {
 		t.claimed(id)
+		t.revived(id)
 	}
 	return lost
+}
+
+// revived notes that a session has said what it holds since its leases have lapsed.
+func (t *leaseTable) revived(id honeyant.SessionID) {
+	if c := t.x.lapsed[id]; c != nil {
+		close(c)
+		delete(t.x.lapsed, id)
+	}
 }
 
 // untouched tells whether an inode is as its former holder left it, and free.
@@ -378,6 +391,7 @@ func (t *leaseTable) finish(id honeyant.SessionID) {
 	defer t.mu.Unlock()
 	t.x.over[id] = true
 	t.claimed(id)
+	t.revived(id)
 	if t.sessions[id] == nil {
 		t.disown(id, func(*exclusive) bool { return true })
 	}
@@ -395,6 +409,9 @@ func (t *leaseTable) disown(id honeyant.SessionID, fit func(*exclusive) bool) {
 // suspect is called when a session's term is over: what was recalled from it is taken, all else stays until somebody
 // wants it or the session is closed.
 func (t *leaseTable) suspect(id honeyant.SessionID) {
+	if len(t.x.sessions[id]) > 0 && t.x.lapsed[id] == nil && !t.x.over[id] {
+		t.x.lapsed[id] = make(chan struct{})
+	}
 	for _, x := range t.x.sessions[id] {
 		x.seq = 0
 		switch {

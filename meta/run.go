@@ -36,7 +36,7 @@ func (t *tenure) run(p *pending) {
 	case *Reap:
 		t.reaping.Lock()
 		defer t.reaping.Unlock()
-	case *Flush: // what a session of an earlier epoch holds is known when it has said so
+	case *Flush: // what a session holds that comes from an earlier epoch, or was out of touch, is known when it has said so
 		if c := t.leases.unclaimed(call.Session); c != nil {
 			p.done <- outcome{wait: []<-chan struct{}{c}}
 			return

@@ -60,6 +60,8 @@ type client struct {
 	last honeyant.NodeID               // answered as the leader, or was named by one that does not lead
 	turn int                           // next candidate
 	mute map[honeyant.NodeID]time.Time // nodes that did not answer for long, and when that was
+	// heard is told which node has answered as the leader; may be nil.
+	heard func(honeyant.NodeID)
 }
 
 const (
@@ -77,6 +79,8 @@ type question struct {
 	grant  *meta.Grant // set to what the answer grants; may be nil
 	// failed is told of each attempt whose outcome is unknown; may be nil.
 	failed func()
+	// patient: the answer may take long, so that its absence says nothing about the node.
+	patient bool
 }
 
 // withDeadline gives ctx the default deadline if it has none.
@@ -147,7 +151,11 @@ func (c *client) attempt(ctx context.Context, q *question) error {
 	began := time.Now()
 	raw, err := c.o.Caller.Call(ctx, node, q.method, q.encode())
 	if err != nil {
-		c.forget(node, time.Since(began))
+		silence := time.Since(began)
+		if q.patient {
+			silence = 0
+		}
+		c.forget(node, silence)
 		if errors.Is(err, honeyant.Invalid) || errors.Is(err, honeyant.Corrupt) {
 			return err // it can not be sent
 		}
@@ -167,6 +175,9 @@ func (c *client) attempt(ctx context.Context, q *question) error {
 		return a.err("remote.Do", node)
 	}
 	c.follow(0, node)
+	if c.heard != nil {
+		c.heard(node)
+	}
 	if q.decode == nil {
 		return nil
 	}
@@ -229,6 +240,13 @@ func (c *client) follow(node, leader honeyant.NodeID) {
 		delete(c.mute, leader) // it has answered
 	}
 	c.last = leader
+}
+
+// unmute notes that a node has answered somebody else.
+func (c *client) unmute(id honeyant.NodeID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.mute, id)
 }
 
 // forget drops what was known if it was node, which has not answered for so long.

@@ -3,7 +3,9 @@ package remote
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/honeyant/honeyant"
@@ -17,13 +19,13 @@ type ExclusiveHandler = meta.ExclusiveHandler
 // exclusives is what the session knows of its exclusive leases. They outlive an era of the shared ones: in each new
 // one everything held is claimed again. Safe for concurrent use.
 type exclusives struct {
-	mu      sync.Mutex // guards all below; may be taken under leases.mu
-	handler *meta.ExclusiveHandler
-	claimed uint64 // era in which everything was claimed
-	lost    uint64 // how often something was lost
+	claimed atomic.Uint64 // era in which everything was claimed; 0: none
+	lost    atomic.Uint64 // how often something was lost
 
-	// What is recalled or returned while a Take is under way is taken out of its answer: it may have been granted before.
-	taking int
+	mu      sync.Mutex // guards all below; leases.mu is taken under it, never the other way round
+	handler *meta.ExclusiveHandler
+	// What is recalled or returned while a Take or a claim is under way is taken out of its answer, which may be older.
+	asking int
 	moment uint64
 	gone   map[meta.OpenFile]uint64 // at which moment
 }
@@ -39,9 +41,7 @@ func (s *Session) WatchExclusive(h meta.ExclusiveHandler) {
 // everything held was claimed in this era. n changes only when some were lost.
 func (s *Session) ExclusiveEra() (n uint64, ok bool) {
 	era, ok := s.Era()
-	s.exclusives.mu.Lock()
-	defer s.exclusives.mu.Unlock()
-	return s.exclusives.lost, ok && s.exclusives.handler != nil && s.exclusives.claimed == era
+	return s.exclusives.lost.Load(), ok && s.exclusives.claimed.Load() == era
 }
 
 // Return gives exclusive leases back. What was done under them must have been flushed: the answers be there.
@@ -59,7 +59,7 @@ func (s *Session) Return(ctx context.Context, files []meta.OpenFile) error {
 	for len(files) > 0 {
 		r := returnRequest{session: s.id, stamp: stamp, files: files[:min(len(files), maxOpens)]}
 		files = files[len(r.files):]
-		err := s.c.ask(ctx, &question{
+		err := s.control.ask(ctx, &question{
 			method: methodReturn,
 			direct: func(ctx context.Context, l *meta.Leader) error { return l.Return(ctx, r.session, r.stamp, r.files) },
 			encode: func() []byte { return wire.Marshal(r.fields) },
@@ -88,7 +88,7 @@ func (x *exclusives) goes(files []meta.OpenFile) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.moment++
-	if x.taking > 0 {
+	if x.asking > 0 {
 		for _, f := range files {
 			x.gone[f] = x.moment
 		}
@@ -98,21 +98,21 @@ func (x *exclusives) goes(files []meta.OpenFile) {
 // take carries out a Take.
 func (s *Session) take(ctx context.Context, op *meta.Take, t *terms) (reply meta.Reply, err error) {
 	x := &s.exclusives
-	x.mu.Lock()
-	if x.taking++; x.taking == 1 {
-		x.gone = map[meta.OpenFile]uint64{}
-	}
-	able, began := x.handler != nil, x.moment
-	x.mu.Unlock()
+	h, began := x.begin()
 	era, ok := s.ExclusiveEra()
 	reply, t.grant, err = s.c.doLeased(ctx, &meta.Call{
-		Session: s.id, Stamp: s.opens.next(), Lease: t.lease && able && ok, Op: op})
-	now, still := s.ExclusiveEra()
-	x.mu.Lock()
+		Session: s.id, Stamp: s.opens.next(), Lease: t.lease && h != nil && ok, Op: op})
+	x.mu.Lock() // so that a claim either lists what is granted here, or has begun an era that this finds
 	defer x.mu.Unlock()
 	if r, ok := reply.(*meta.TakeReply); ok && r.Granted && err == nil {
-		if s.leases.holds(&t.grant) && still && now == era {
-			r.Deny(x.since(began, op.Volume, r.Held))
+		if now, still := s.ExclusiveEra(); s.leases.holds(&t.grant) && still && now == era {
+			var denied []honeyant.Ino
+			for _, ino := range r.Held {
+				if x.gone[meta.OpenFile{Volume: op.Volume, Ino: ino}] > began {
+					denied = append(denied, ino)
+				}
+			}
+			r.Deny(denied)
 		} else {
 			*r = meta.TakeReply{}
 		}
@@ -120,18 +120,18 @@ func (s *Session) take(ctx context.Context, op *meta.Take, t *terms) (reply meta
 			t.want.Took(r)
 		}
 	}
-	x.taking--
+	x.asking--
 	return reply, err
 }
 
-// since lists those of the inodes that have gone after a moment.
-func (x *exclusives) since(began uint64, v honeyant.VolumeID, held []honeyant.Ino) (gone []honeyant.Ino) {
-	for _, ino := range held {
-		if x.gone[meta.OpenFile{Volume: v, Ino: ino}] > began {
-			gone = append(gone, ino)
-		}
+// begin notes that a question about exclusive leases is under way, until asking is counted down.
+func (x *exclusives) begin() (h *meta.ExclusiveHandler, moment uint64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.asking++; x.asking == 1 {
+		x.gone = map[meta.OpenFile]uint64{}
 	}
-	return gone
+	return x.handler, x.moment
 }
 
 // holds tells whether what was granted is of the present era.
@@ -153,9 +153,7 @@ func (s *Session) unclaimed() bool {
 	s.leases.mu.Lock()
 	era := s.leases.era
 	s.leases.mu.Unlock()
-	s.exclusives.mu.Lock()
-	defer s.exclusives.mu.Unlock()
-	return s.exclusives.handler != nil && s.exclusives.claimed != era
+	return s.claims() && s.exclusives.claimed.Load() != era
 }
 
 // claim says what is held to the leader of this era. What fails is tried again at the next renewal.
@@ -163,9 +161,16 @@ func (s *Session) claim() {
 	s.leases.mu.Lock()
 	era, epoch := s.leases.era, s.leases.epoch
 	s.leases.mu.Unlock()
-	s.exclusives.mu.Lock()
-	h := s.exclusives.handler
-	s.exclusives.mu.Unlock()
+	x := &s.exclusives
+	h, began := x.begin()
+	defer func() {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.asking--
+	}()
+	if h == nil {
+		return // the session is being closed
+	}
 	files := h.Held()
 	var lost []meta.OpenFile
 	for first := true; first || len(files) > 0; first = false {
@@ -179,21 +184,18 @@ func (s *Session) claim() {
 		}
 		lost = append(lost, gone...)
 	}
-	s.exclusives.mu.Lock()
+	x.mu.Lock()
+	lost = slices.DeleteFunc(lost, func(f meta.OpenFile) bool { return x.gone[f] > began })
+	x.mu.Unlock()
 	if len(lost) > 0 {
-		s.exclusives.lost++
-	}
-	s.exclusives.mu.Unlock()
-	if len(lost) > 0 {
+		x.lost.Add(1)
 		s.o.Log.Warn("exclusive leases were lost", "session", s.id, "inodes", len(lost))
 		h.Lost(lost)
 	}
 	s.leases.mu.Lock()
 	defer s.leases.mu.Unlock()
 	if s.leases.era == era {
-		s.exclusives.mu.Lock()
-		s.exclusives.claimed = era
-		s.exclusives.mu.Unlock()
+		x.claimed.Store(era)
 		s.leases.declared = epoch
 	}
 	s.kick()
@@ -203,7 +205,7 @@ func (s *Session) reclaim(r *reclaimRequest) (lost []meta.OpenFile, err error) {
 	ttl := max(time.Duration(s.ttl.Load()), time.Second)
 	ctx, cancel := context.WithTimeoutCause(s.ctx, ttl, errors.New("reclaim: no answer within a TTL"))
 	defer cancel()
-	err = s.c.ask(ctx, &question{
+	err = s.control.ask(ctx, &question{
 		method: methodReclaim,
 		direct: func(ctx context.Context, l *meta.Leader) (err error) {
 			lost, err = l.Reclaim(ctx, r.session, meta.Claim{Epoch: r.epoch, Stamp: r.stamp, Files: r.files, Last: r.last})
@@ -221,8 +223,8 @@ func (s *Session) reclaim(r *reclaimRequest) (lost []meta.OpenFile, err error) {
 func (s *Session) loseAll() {
 	s.exclusives.mu.Lock()
 	h := s.exclusives.handler
-	s.exclusives.lost++
 	s.exclusives.mu.Unlock()
+	s.exclusives.lost.Add(1)
 	if h == nil {
 		return
 	}

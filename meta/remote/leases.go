@@ -209,8 +209,8 @@ func (s *Session) recalls(term, ack uint64) (r meta.Recall, err error) {
 	hold := min(s.o.Attempt/2, maxHold)
 	ctx, cancel := context.WithTimeoutCause(s.ctx, 2*hold, errors.New("recalls: no answer"))
 	defer cancel()
-	err = s.c.attempt(ctx, &question{
-		method: methodRecalls,
+	err = s.control.attempt(ctx, &question{
+		method: methodRecalls, patient: true,
 		direct: func(ctx context.Context, l *meta.Leader) (err error) {
 			r, err = l.Recalls(ctx, s.id, term, ack, hold)
 			return err

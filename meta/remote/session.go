@@ -15,7 +15,8 @@ import (
 // Session is one client of the metadata leader, alive until Close or until the leader declares it dead. It
 // implements meta.Doer. Safe for concurrent use.
 type Session struct {
-	c           *client
+	c           *client // for operations
+	control     *client // for all else: an operation that waits for others says nothing about the node
 	o           Options
 	id          honeyant.SessionID
 	incarnation uint32
@@ -60,7 +61,7 @@ func Open(ctx context.Context, o Options) (*Session, error) {
 		return nil, honeyant.E("remote.Open", honeyant.Internal, "", errors.New("not a session's reply"))
 	}
 	s := &Session{
-		c: c, o: o, id: r.Session, incarnation: r.Incarnation, slots: newSlotTable(), opens: newOpenFiles(),
+		c: c, control: &client{o: o, heard: c.unmute}, o: o, id: r.Session, incarnation: r.Incarnation, slots: newSlotTable(), opens: newOpenFiles(),
 		born: sent, wake: make(chan struct{}, 1),
 	}
 	s.epoch.Store(r.Epoch)
@@ -318,7 +319,7 @@ func (s *Session) renew(ttl time.Duration) (again bool) {
 	var r meta.Renewal
 	sent, at := time.Since(s.born), s.o.moment()
 	epoch, want := s.leases.wanted()
-	err := s.c.ask(ctx, &question{
+	err := s.control.ask(ctx, &question{
 		method: methodRenew,
 		direct: func(ctx context.Context, l *meta.Leader) (err error) {
 			sent, at = time.Since(s.born), s.o.moment()
@@ -353,7 +354,7 @@ func (s *Session) sayReleased(ttl time.Duration) {
 		if len(list) == 0 {
 			return
 		}
-		err := s.c.ask(ctx, &question{
+		err := s.control.ask(ctx, &question{
 			method: methodRelease,
 			direct: func(_ context.Context, l *meta.Leader) error { return l.ReleaseOpens(s.id, list) },
 			encode: func() []byte {
