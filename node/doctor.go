@@ -41,7 +41,7 @@ const (
 
 // Doctor looks at this machine and at the node directory, which need not exist yet.
 func Doctor(ctx context.Context, dir string) []Finding {
-	distro := readDistribution("/etc/os-release")
+	distro := thisDistribution()
 	return []Finding{
 		{Subject: "system", Level: Good, Text: fmt.Sprintf("%s, kernel %s", distro.name, kernelRelease())},
 		checkFUSE(distro),
@@ -51,49 +51,9 @@ func Doctor(ctx context.Context, dir string) []Finding {
 		checkDisk(dir),
 		checkMemory(),
 		checkClock(),
+		checkTools(distro),
 		checkDaemon(ctx, dir),
 	}
-}
-
-// distribution is what /etc/os-release says, and how packages are installed there.
-type distribution struct{ name, install string }
-
-func readDistribution(path string) distribution {
-	d := distribution{name: "unknown distribution"}
-	f, err := os.Open(path)
-	if err != nil {
-		return d
-	}
-	defer f.Close()
-	ids := ""
-	for s := bufio.NewScanner(f); s.Scan(); {
-		key, value, _ := strings.Cut(s.Text(), "=")
-		value = strings.Trim(value, `"'`)
-		switch key {
-		case "PRETTY_NAME":
-			d.name = value
-		case "ID", "ID_LIKE":
-			ids += " " + value
-		}
-	}
-	for _, family := range []struct{ id, install string }{
-		{"debian", "apt-get install -y"}, {"ubuntu", "apt-get install -y"}, {"fedora", "dnf install -y"}, {"rhel", "dnf install -y"},
-		{"centos", "yum install -y"}, {"amzn", "yum install -y"}, {"alpine", "apk add"}, {"suse", "zypper install -y"}, {"arch", "pacman -S --noconfirm"},
-	} {
-		if strings.Contains(ids, family.id) {
-			d.install = family.install
-			break
-		}
-	}
-	return d
-}
-
-// packageLine is how to install the package that has the fusermount program.
-func (d distribution) packageLine(pkg string) string {
-	if d.install == "" {
-		return "install the package " + pkg
-	}
-	return d.install + " " + pkg
 }
 
 func kernelRelease() string {
