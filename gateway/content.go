@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/honeyant/honeyant/gateway/code"
 	"github.com/honeyant/honeyant/gateway/contenttype"
 	"github.com/honeyant/honeyant/gateway/ledger"
 )
@@ -20,6 +22,14 @@ import (
 type contentTypeModule struct {
 	Off     bool `json:"off,omitempty"`
 	NoProbe bool `json:"no_probe,omitempty"` // never ask for the first bytes by a request of its own
+
+	log *slog.Logger
+}
+
+// Provision takes the logger.
+func (m *contentTypeModule) Provision(ctx caddy.Context) error {
+	m.log = ctx.Slogger()
+	return nil
 }
 
 // CaddyModule is Caddy's.
@@ -32,7 +42,7 @@ func (m *contentTypeModule) ServeHTTP(w http.ResponseWriter, r *http.Request, ne
 	if m.Off {
 		return next.ServeHTTP(w, r)
 	}
-	tw := &typeWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, r: r, path: r.URL.Path}
+	tw := &typeWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, r: r, path: r.URL.Path, log: m.log}
 	if !m.NoProbe && (r.Method == http.MethodHead || r.Header.Get("Range") != "") && r.Header.Get(probeHeader) == "" {
 		probe := r.Clone(r.Context())
 		tw.probe = func() []byte { return firstBytes(probe, next) }
@@ -108,6 +118,7 @@ type typeWriter struct {
 	*caddyhttp.ResponseWriterWrapper
 	r     *http.Request
 	path  string
+	log   *slog.Logger
 	probe func() []byte // nil: the body itself shows its first bytes
 
 	status int    // held back, 0 if none
@@ -158,6 +169,7 @@ func (w *typeWriter) give(t string, from contenttype.Source) {
 	if h.Get("X-Content-Type-Options") == "" {
 		h.Set("X-Content-Type-Options", "nosniff")
 	}
+	w.log.DebugContext(w.r.Context(), "a missing Content-Type was completed", "code", string(code.TypeCompleted), "type", t, "ct_source", string(from), "path", w.path)
 	w.note(from)
 }
 
@@ -276,4 +288,7 @@ func parseContentType(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, erro
 	return m, nil
 }
 
-var _ caddyhttp.MiddlewareHandler = (*contentTypeModule)(nil)
+var (
+	_ caddy.Provisioner           = (*contentTypeModule)(nil)
+	_ caddyhttp.MiddlewareHandler = (*contentTypeModule)(nil)
+)

@@ -14,7 +14,6 @@ const (
 	ClientTunnel   ID = "GW1110"
 	ClientGone     ID = "GW1201"
 	ClientKilled   ID = "GW1202"
-	ClientHalf     ID = "GW1203"
 )
 
 func clientCodes() []Entry {
@@ -32,6 +31,5 @@ func clientCodes() []Entry {
 		{ClientTunnel, "info", "An upgraded connection (WebSocket) had no traffic in either direction up to its limit.", "`deadlines tunnel_idle` is the limit; let the application send pings.", src},
 		{ClientGone, "info", "The client went away before the response was complete; the origin was cancelled. Logged as status 499.", "Usually a closed tab or a cancelled download.", src},
 		{ClientKilled, "warn", "An operator ended this connection or request by `gateway kill`.", "Nothing to do.", src},
-		{ClientHalf, "debug", "A client closed its sending side while it waited. It is taken for gone (GW1201), as nearly all clients that do so are; this code is not logged by itself.", "Let the client keep its side open until it has the response.", src},
 	}
 }

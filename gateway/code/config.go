@@ -4,7 +4,6 @@ package code
 const (
 	ConfigRefused ID = "GW4101"
 	ConfigLoaded  ID = "GW4102"
-	ConfigWait    ID = "GW4103"
 	Drain         ID = "GW4104"
 )
 
@@ -12,7 +11,6 @@ func configCodes() []Entry {
 	return []Entry{
 		{ConfigRefused, "error", "A new configuration was refused; the one before goes on.", "The message says file and line; `honeyant gateway reload --check` tries without loading.", "gateway"},
 		{ConfigLoaded, "info", "A new configuration is in use.", "Nothing to do.", "gateway"},
-		{ConfigWait, "info", "Requests of the configuration before are still running and were left to end.", "`honeyant gateway ps` lists them.", "gateway"},
 		{Drain, "warn", "What still ran at a stop was ended at the drain limit.", "`deadlines drain` is the limit.", "gateway"},
 	}
 }

@@ -6,7 +6,6 @@ const (
 	HeaderLog     ID = "GW3201"
 	MountRewrote  ID = "GW3301"
 	MountForeign  ID = "GW3302"
-	Access        ID = "GW3401"
 )
 
 func contentCodes() []Entry {
@@ -15,6 +14,5 @@ func contentCodes() []Entry {
 		{HeaderLog, "info", "The headers of one request: as asked, as the origin answered, as sent. Secrets are replaced.", "`log_headers` says which requests and which headers.", "gateway/headerlog"},
 		{MountRewrote, "debug", "A Location or Set-Cookie of the origin was rewritten to the path that clients see.", "`mount` is the map.", "gateway/pathmap"},
 		{MountForeign, "debug", "The origin sent a Location that no mount maps back; it was passed as it is.", "Add a mount for it if clients can not reach it.", "gateway/pathmap"},
-		{Access, "info", "The access log: one line for each request.", "t_first and t_last are the seconds to the first and last byte, t_close to the close.", "gateway"},
 	}
 }

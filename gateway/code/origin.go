@@ -9,7 +9,6 @@ const (
 	OriginBodyRate  ID = "GW2105"
 	OriginSendIdle  ID = "GW2106"
 	OriginSendRate  ID = "GW2107"
-	OriginClose     ID = "GW2108"
 	OriginIdle      ID = "GW2109"
 	OriginTruncated ID = "GW2201"
 	OriginNoNotify  ID = "GW2202"
@@ -18,7 +17,6 @@ const (
 	OriginRefused   ID = "GW2205"
 	OriginCert      ID = "GW2206"
 	OriginInterim   ID = "GW2207"
-	OriginHeaderBig ID = "GW2208"
 	OriginReused    ID = "GW2209"
 	OriginName      ID = "GW2210"
 	OriginQuirk     ID = "GW2301"
@@ -34,7 +32,6 @@ func originCodes() []Entry {
 		{OriginBodyRate, "warn", "The origin's response came slower than the least rate.", "`deadlines min_rate` says how many bytes a second a transfer must make after its first seconds.", src},
 		{OriginSendIdle, "warn", "The origin stopped reading the request body.", "`deadlines origin_send_idle` is the limit.", src},
 		{OriginSendRate, "warn", "The origin reads the request body slower than the least rate.", "`deadlines min_rate` is the limit.", src},
-		{OriginClose, "debug", "An origin did not answer the closing of TLS in time, so the connection was cut.", "Nothing to do; `deadlines close` is the limit.", src},
 		{OriginIdle, "debug", "A kept-alive origin connection was idle to its limit and closed.", "Nothing to do; `deadlines origin_idle` is the limit, below that of most origins on purpose.", src},
 		{OriginTruncated, "warn", "The origin's response ended before its announced length or last chunk; the client's connection was aborted, so that it knows.", "Look at the origin's log: it crashed, was restarted, or has a limit of its own.", src},
 		{OriginNoNotify, "warn", "The origin ended TLS without close_notify in a response whose end is the end of the connection: it may be cut short, and the client side was aborted.", "The quirk `trust_eof` takes such an end for the end of the body.", src},
@@ -43,7 +40,6 @@ func originCodes() []Entry {
 		{OriginRefused, "warn", "The origin refused the connection.", "Is it running, and on this port?", src},
 		{OriginCert, "warn", "The origin's certificate is expired, for another name, or signed by nobody known.", "Renew it, or give the CA with `tls_trust_pool`.", src},
 		{OriginInterim, "warn", "The origin sent more interim (1xx) responses than a request may have.", "The origin is broken or hostile.", src},
-		{OriginHeaderBig, "warn", "The origin's response header is larger than the limit.", "`max_response_header` in the transport is the limit.", src},
 		{OriginReused, "debug", "The origin closed a kept-alive connection just as it was used again; the request was sent once more on a new one.", "If it is frequent, the origin's idle time is shorter than `keepalive`; set the quirk `idle 5s` or `no_keepalive`.", src},
 		{OriginName, "warn", "The origin's name was not found.", "Check the name and the resolver.", src},
 		{OriginQuirk, "debug", "A quirk of the origin was applied to the request or the response.", "Quirks are set in `transport honeyant { quirks ... }`.", src},

@@ -98,7 +98,7 @@ func newStack(t *testing.T, quirks origin.Quirks, playing func(net.Conn)) *stack
 	base.DialContext = origin.Dialer(s.ledger, limits, base.DialContext)
 	transport := &origin.Transport{Base: base, Quirks: quirks, Log: slog.New(slog.DiscardHandler)}
 	proxy := &httputil.ReverseProxy{
-		Director:  func(r *http.Request) { r.URL.Scheme, r.URL.Host = "http", "origin" },
+		Rewrite:   func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", "origin" },
 		Transport: transport,
 		ErrorHandler: func(_ http.ResponseWriter, r *http.Request, err error) {
 			r.Context().Value(errorKey{}).(func(error))(err)

@@ -78,13 +78,13 @@ func (e HeaderEdit) apply(h http.Header) {
 }
 
 // request applies the quirks to a request that is about to be sent. out is a shallow copy of
-// in, whose header must not change.
-func (q *Quirks) request(out, in *http.Request) {
+// in, whose header must not change. It tells whether there was any.
+func (q *Quirks) request(out, in *http.Request) bool {
 	if q.NoKeepAlive || q.HTTP10 {
 		out.Close = true
 	}
 	if !q.NoGzip && len(q.Request) == 0 {
-		return
+		return out.Close
 	}
 	out.Header = in.Header.Clone()
 	if q.NoGzip {
@@ -97,6 +97,7 @@ func (q *Quirks) request(out, in *http.Request) {
 		}
 		e.apply(out.Header)
 	}
+	return true
 }
 
 // response applies the quirks to a response that came in.

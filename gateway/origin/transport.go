@@ -84,7 +84,9 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	req.SetOrigin(r.URL.Host)
 	req.Note(func(f *ledger.Facts) { f.Attempts++; f.Problem = nil })
 	out := r.WithContext(httptrace.WithClientTrace(ctx, a.trace()))
-	t.Quirks.request(out, r)
+	if t.Quirks.request(out, r) {
+		t.Log.Debug("quirks applied to a request", "code", string(code.OriginQuirk), "request", req.ID().String())
+	}
 	if out.Body != nil && out.Body != http.NoBody {
 		out.Body = &sending{ReadCloser: out.Body, a: a}
 	}
