@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
 
 	"github.com/spf13/cobra"
 
+	"github.com/honeyant/honeyant/frontend/fuse/uring"
 	"github.com/honeyant/honeyant/node"
 )
 
@@ -20,6 +22,9 @@ func newServe(o *options) *cobra.Command {
 			var l slog.Level
 			if err := l.UnmarshalText([]byte(level)); err != nil {
 				return usagef("--log: %v (debug, info, warn or error)", err)
+			}
+			if os.Getenv("GOMAXPROCS") == "" {
+				runtime.GOMAXPROCS(uring.Processors())
 			}
 			log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: l}))
 			n, err := node.Open(cmd.Context(), o.dir, node.Options{Log: log, Daemon: true})

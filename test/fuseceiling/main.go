@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/pprof"
 	"syscall"
 	"time"
@@ -22,6 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/honeyant/honeyant/frontend/fuse"
+	"github.com/honeyant/honeyant/frontend/fuse/uring"
 )
 
 func main() {
@@ -33,6 +35,9 @@ func main() {
 	if flag.NArg() != 1 {
 		fmt.Fprintln(os.Stderr, "want one directory to mount on; -help lists the options")
 		os.Exit(2)
+	}
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(uring.Processors()) // as the daemon
 	}
 	if err := run(flag.Arg(0), *transport, *profile, *timeout, *memory); err != nil {
 		fmt.Fprintln(os.Stderr, "fuseceiling:", err)

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"bufio"
+	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +17,25 @@ import (
 	"github.com/honeyant/honeyant/frontend/fuse"
 	"github.com/honeyant/honeyant/test/fsx"
 )
+
+// serveEnv makes TestServe mount, "transport:path".
+const serveEnv = "FUSECEILING_SERVE"
+
+// TestServe is no test: the process that runs it serves the mount of the other, because a mount must not be used from
+// the process that serves it.
+func TestServe(t *testing.T) {
+	transport, path, ok := strings.Cut(os.Getenv(serveEnv), ":")
+	if !ok {
+		t.Skip("run by the other test")
+	}
+	server, err := fuse.Connect(newMemory(time.Minute), path, mountOptions(8<<20), fuse.ConnectOptions{Transport: fuse.Transport(transport), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		fmt.Println("FAILED", err)
+		return
+	}
+	fmt.Println("READY")
+	server.Serve()
+}
 
 // TestMemory checks that the ceiling is that of a file system: what it answers fast must be right.
 func TestMemory(t *testing.T) {
@@ -25,20 +48,32 @@ func TestMemory(t *testing.T) {
 	for _, transport := range []fuse.Transport{fuse.TransportDev, fuse.TransportURing} {
 		t.Run(string(transport), func(t *testing.T) {
 			path := t.TempDir()
-			server, err := fuse.Connect(newMemory(time.Minute), path, mountOptions(8<<20), fuse.ConnectOptions{Transport: transport, Log: slog.New(slog.DiscardHandler)})
+			serve := exec.Command(os.Args[0], "-test.run=^TestServe$", "-test.timeout=5m")
+			serve.Env = append(os.Environ(), serveEnv+"="+string(transport)+":"+path)
+			out, err := serve.StdoutPipe()
 			if err != nil {
-				t.Skip("no such transport here: ", err)
+				t.Fatal(err)
 			}
-			done := make(chan struct{})
-			go func() { defer close(done); server.Serve() }()
+			if err := serve.Start(); err != nil {
+				t.Fatal(err)
+			}
+			lines := bufio.NewScanner(out)
+			for lines.Scan() && lines.Text() != "READY" {
+				if why, failed := strings.CutPrefix(lines.Text(), "FAILED"); failed {
+					_ = serve.Wait()
+					t.Skip("no such transport here:", why)
+				}
+			}
 			t.Cleanup(func() {
 				if err := unix.Unmount(path, unix.MNT_DETACH); err != nil {
 					t.Error(err)
 				}
-				<-done
+				if err := serve.Wait(); err != nil {
+					t.Error(err)
+				}
 			})
 			names(t, path)
-			fsx.Run(t, []string{path}, fsx.Options{Seed: uint64(time.Now().UnixNano()), Ops: 300, NoMap: true})
+			fsx.Run(t, []string{path}, fsx.Options{Seed: uint64(time.Now().UnixNano()), Ops: 300})
 		})
 	}
 }

@@ -49,6 +49,7 @@ const headerRoom = 512
 // it is committed.
 type entry struct {
 	queue   *queue
+	number  uint64 // among those of its lane: its user data
 	headers *headers
 	payload []byte
 	iov     [2]unix.Iovec // read by the kernel when the entry is registered
@@ -104,7 +105,7 @@ func (e *entry) commit(r *ring, userData uint64) error {
 func (e *entry) send(r *ring, code uint64, userData uint64) error {
 	s := r.next()
 	if s == nil {
-		return fmt.Errorf("an io_uring is full: this is a bug")
+		return errFull
 	}
 	s.opcode, s.fd, s.off, s.userData = opURingCmd, int32(e.queue.server.fd), code, userData
 	c := (*command)(unsafe.Pointer(&s.cmd))

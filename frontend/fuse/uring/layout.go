@@ -3,6 +3,7 @@ package uring
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 )
@@ -87,3 +88,8 @@ func parseCPUs(list string) ([]int, error) {
 	}
 	return all, nil
 }
+
+// Processors is what runtime.GOMAXPROCS should be in a process that serves over rings: one for each thread that waits in a ring
+// and one for each CPU. With fewer, a thread that comes back from its ring waits for milliseconds now and then until the scheduler
+// has noticed that another one sleeps in the kernel.
+func Processors() int { return 2 * runtime.NumCPU() }

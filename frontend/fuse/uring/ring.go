@@ -11,9 +11,8 @@ import (
 
 // The part of linux/io_uring.h that FUSE needs.
 const (
-	setupSQE128       = 1 << 10 // a command of FUSE takes 80 bytes, a plain entry has room for 16
-	setupSingleIssuer = 1 << 12
-	setupDeferTaskrun = 1 << 13 // work of the kernel for this ring is done in enter, never in between
+	setupSQE128      = 1 << 10 // a command of FUSE takes 80 bytes, a plain entry has room for 16
+	setupCoopTaskrun = 1 << 8  // a thread that computes is not interrupted to work for the ring
 
 	enterGetEvents = 1 << 0
 
@@ -72,7 +71,7 @@ var (
 	_ [120]byte = [unsafe.Sizeof(params{})]byte{}
 )
 
-// ring is one io_uring. Only the thread that made it may use it: it must be locked to its goroutine.
+// ring is one io_uring. One thread at a time may use it.
 type ring struct {
 	fd    int
 	rings []byte // both queues
@@ -87,9 +86,9 @@ type ring struct {
 	cqes           []cqe
 }
 
-// newRing makes a ring for the calling thread, with room for at least entries unsent commands.
+// newRing makes a ring with room for at least entries unsent commands.
 func newRing(entries int) (*ring, error) {
-	p := params{flags: setupSQE128 | setupSingleIssuer | setupDeferTaskrun}
+	p := params{flags: setupSQE128 | setupCoopTaskrun}
 	fd, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, uintptr(entries), uintptr(unsafe.Pointer(&p)), 0)
 	if errno != 0 {
 		return nil, os.NewSyscallError("io_uring_setup", errno)
@@ -152,6 +151,16 @@ func (r *ring) pop() (c cqe, ok bool) {
 	c = r.cqes[head&r.cqMask]
 	r.cqHead.Store(head + 1)
 	return c, true
+}
+
+// refused is the first failure among the completions that are there.
+func (r *ring) refused() error {
+	for head := r.cqHead.Load(); head != r.cqTail.Load(); head++ {
+		if c := r.cqes[head&r.cqMask]; c.res < 0 {
+			return fmt.Errorf("the kernel refuses a ring entry: %w", unix.Errno(-c.res))
+		}
+	}
+	return nil
 }
 
 func (r *ring) close() {

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	gofuse "github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
@@ -18,7 +20,7 @@ var ErrNotOffered = errors.New("the kernel offers no FUSE over io_uring")
 type Options struct {
 	// FD is a mounted connection whose INIT nobody has read. The server closes it when it ends.
 	FD int
-	// FS answers. Its methods are called on threads of the CPU of the program that waits and may block.
+	// FS answers. Its methods may block.
 	FS gofuse.RawFileSystem
 	// Protocol is what to negotiate; MaxWrite must be Layout.Payload, in the mount's max_read too.
 	Protocol *gofuse.MountOptions
@@ -35,12 +37,14 @@ type Server struct {
 	protocol *gofuse.ProtocolServer
 	layout   Layout
 	queues   []*queue
-	spare    *spare
+	lanes    []*lane
+	watch    watch
+	began    time.Time
 	onGone   func()
 	log      *slog.Logger
 
 	threads sync.WaitGroup // goroutines of this server
-	workers atomic.Int32
+	leads   atomic.Int32
 	gone    chan struct{}
 }
 
@@ -56,7 +60,8 @@ func New(o Options) (*Server, error) {
 	protocol := *o.Protocol
 	protocol.ExtraCapabilities |= gofuse.CAP_OVER_IO_URING
 	s := &Server{
-		fd: o.FD, fs: o.FS, layout: o.Layout, log: o.Log, onGone: o.Gone, gone: make(chan struct{}),
+		fd: o.FD, fs: o.FS, layout: o.Layout, log: o.Log, onGone: o.Gone, gone: make(chan struct{}), began: time.Now(),
+		watch:    watch{stirs: make(chan struct{}, 1)},
 		protocol: gofuse.NewProtocolServer(o.FS, &protocol),
 	}
 	if err := s.open(); err != nil {
@@ -68,7 +73,9 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
+// open makes a lane for each CPU that runs; the first serves those that do not, too.
 func (s *Server) open() error {
+	entries := map[int][]*entry{}
 	for cpu, depth := range s.layout.depths() {
 		q := &queue{server: s, id: uint16(cpu), depth: depth}
 		var err error
@@ -76,23 +83,43 @@ func (s *Server) open() error {
 			return err
 		}
 		s.queues = append(s.queues, q)
+		by := s.layout.Online[0]
+		if slices.Contains(s.layout.Online, cpu) {
+			by = cpu
+		}
+		entries[by] = append(entries[by], q.arena.entries(q, depth, s.layout.Payload)...)
 	}
-	var err error
-	if s.spare, err = newSpare(s); err != nil {
+	for _, cpu := range s.layout.Online {
+		for i, e := range entries[cpu] {
+			e.number = uint64(i)
+		}
+		l, err := newLane(s, cpu, entries[cpu])
+		if err != nil {
+			return err
+		}
+		s.lanes = append(s.lanes, l)
+	}
+	if err := s.init(s.readBuffer()); err != nil {
 		return err
 	}
-	made, start := make(chan error), make(chan bool)
+	registered := make(chan error, len(s.lanes)) // all may answer after the first refusal
+	for _, l := range s.lanes {
+		s.threads.Add(1)
+		go l.open(registered)
+	}
+	var faults []error
+	for range s.lanes {
+		faults = append(faults, <-registered)
+	}
+	if err := errors.Join(faults...); err != nil {
+		for _, l := range s.lanes {
+			l.close()
+		}
+		return err
+	}
 	s.threads.Add(1)
-	go s.spare.run(made, start)
-	if err := <-made; err != nil {
-		return err
-	}
-	err = s.init(s.readBuffer())
-	start <- err == nil
-	if err == nil {
-		err = <-made
-	}
-	return err
+	go s.guard()
+	return nil
 }
 
 // Serve returns when the connection has ended, however, and all requests under way have been answered.
@@ -100,21 +127,27 @@ func (s *Server) Serve() {
 	s.listen()
 	close(s.gone)
 	s.onGone()
-	s.spare.close()
+	for _, l := range s.lanes {
+		l.close()
+	}
 	s.threads.Wait()
 	s.free()
 	s.fs.OnUnmount()
 }
 
-// Threads tells how many threads serve requests: as many as there were at once, at most.
-func (s *Server) Threads() int { return int(s.workers.Load()) }
+// Threads tells how many threads wait for requests, or did: one for each CPU, and one more for each answer that took
+// unexpectedly long at the same time.
+func (s *Server) Threads() int { return int(s.leads.Load()) }
+
+// now is the time since the server began.
+func (s *Server) now() time.Duration { return time.Since(s.began) }
 
 func (s *Server) free() {
 	for _, q := range s.queues {
 		q.arena.free()
 	}
-	if s.spare != nil {
-		_ = unix.Close(s.spare.wake) // nothing is buffered
+	for _, l := range s.lanes {
+		l.free()
 	}
 	_ = unix.Close(s.fd)
 }
