@@ -10,7 +10,7 @@ PREFIX ?= /usr/local
 TEST ?= $(GO) test
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race race-core crash cluster fuse posix gateway fuzz bench lint demo install ci clean
+.PHONY: help build test race race-core crash cluster fuse posix programs gateway fuzz bench lint demo install ci clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -51,6 +51,9 @@ posix: build ## the POSIX suite and random I/O on the mounts of a three-node col
 
 gateway: ## the gateway at length: 20 reloads, 5 swaps, 1,000 killed downloads, all faults
 	HONEYANT_GATEWAY_LONG=yes $(TEST) -count=1 -v -timeout 15m ./gateway/... ./test/gateway/...
+
+programs: build ## git, go build, npm ci, tar and SQLite on the mounts of a colony, beside a local disk (needs root and /dev/fuse)
+	test/on-colony.sh test/programs/run.sh
 
 FUZZTIME ?= 20s
 fuzz: ## every decoder for FUZZTIME
