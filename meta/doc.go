@@ -33,7 +33,7 @@
 //	M7  Extents of a data ID never overlap and never reach past what was committed.
 //	M8  Parent times and link counts change in the same batch as the name. [27]
 //	M9  Nothing an orphan needs is deleted before every live session has said in this epoch
-//	    what it has open. [22]
+//	    what it has open, nor while one has a lease on the orphan, or had when it fell silent. [22]
 //	M10 An extent that a pending cut hides counts only below the inode's floor; whoever reads
 //	    extents goes through scanVisible (doc/format/extents.md). [24]
 //	M11 What can not be done within M5 and is the caller's to divide fails with OutOfRange and

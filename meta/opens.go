@@ -21,13 +21,14 @@ type openTable struct {
 	by      map[OpenFile]map[honeyant.SessionID]uint64
 	of      map[honeyant.SessionID]map[OpenFile]struct{}
 	lapsed  lapsedOpens
+	late    lateOpens
 	unknown map[honeyant.SessionID]struct{} // sessions of earlier epochs that have not said yet what they have open
 }
 
 func newOpenTable() *openTable {
 	return &openTable{
 		by: map[OpenFile]map[honeyant.SessionID]uint64{}, of: map[honeyant.SessionID]map[OpenFile]struct{}{},
-		unknown: map[honeyant.SessionID]struct{}{}, lapsed: lapsedOpens{},
+		unknown: map[honeyant.SessionID]struct{}{}, lapsed: lapsedOpens{}, late: lateOpens{},
 	}
 }
 
@@ -83,6 +84,9 @@ func (t *openTable) settled(s honeyant.SessionID) bool {
 func (t *openTable) add(s honeyant.SessionID, f OpenFile, stamp uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.late.late(s, f, stamp) {
+		return
+	}
 	if t.by[f] == nil {
 		t.by[f] = map[honeyant.SessionID]uint64{}
 	}
@@ -97,6 +101,7 @@ func (t *openTable) add(s honeyant.SessionID, f OpenFile, stamp uint64) {
 func (t *openTable) remove(s honeyant.SessionID, f OpenFile, stamp uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.late.released(s, f, stamp)
 	if at, ok := t.by[f][s]; ok && at <= stamp {
 		t.unlink(s, f)
 		delete(t.of[s], f)
@@ -123,6 +128,7 @@ func (t *openTable) forget(s honeyant.SessionID) {
 	delete(t.of, s)
 	delete(t.unknown, s)
 	delete(t.lapsed, s)
+	delete(t.late, s)
 }
 
 // size is how many registrations there are.

@@ -67,3 +67,35 @@ func TestOpensOfASessionThatEnds(t *testing.T) {
 		}
 	})
 }
+
+// An open that was sent before a release and arrives after it does not count.
+func TestLateOpenDoesNotCount(t *testing.T) {
+	o := newOpenTable()
+	f, g := OpenFile{1, 1}, OpenFile{1, 2}
+	o.remove(1, f, 5) // what it takes back was lost on the way, or is late
+	for _, c := range []struct {
+		s     honeyant.SessionID
+		f     OpenFile
+		stamp uint64
+		want  bool
+	}{{1, f, 4, false}, {2, f, 4, true}, {1, g, 4, true}, {1, f, 6, true}} {
+		o.add(c.s, c.f, c.stamp)
+		if _, got := o.by[c.f][c.s]; got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+	for i := range 3 * lateMost {
+		o.remove(1, OpenFile{2, honeyant.Ino(i)}, 9)
+	}
+	if n := len(o.late[1].stamps); n > lateMost || n != len(o.late[1].order) {
+		t.Errorf("%d releases remembered, %d in order", n, len(o.late[1].order))
+	}
+	o.add(1, OpenFile{2, 3*lateMost - 1}, 8)
+	if o.isOpen(OpenFile{2, 3*lateMost - 1}) {
+		t.Error("the newest release is forgotten")
+	}
+	o.forget(1)
+	if len(o.late) != 0 {
+		t.Error("a session that is over is remembered")
+	}
+}

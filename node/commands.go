@@ -34,7 +34,6 @@ func (n *Node) commands() (local, leader admin.Methods) {
 		"worker.resume": admin.Typed(n.resumeWorker),
 		"scrub":         admin.Typed(n.scrubNow),
 		"fsck":          admin.Typed(n.fsck),
-		"lease.holders": admin.Typed(n.leaseHolders),
 	}
 	local = admin.Methods{
 		"status":     admin.Typed(n.status),

@@ -28,8 +28,8 @@
 //	V8  O_APPEND writes are committed one by one, at the offset the leader assigns. [16]
 //	V9  Bytes that can not be committed are dropped only after Options.Deadline, and every
 //	    descriptor open on the file then gets the error once.
-//	V10 A session registers an inode once at the leader, before the first open returns, and
-//	    takes it back after the last release and never while another open is on its way. [22]
+//	V10 Before the first open of an inode returns the session has registered it at the leader, or counts it as open
+//	    and has a lease on it; that ends after the last release and never while another open is on its way. [22]
 //	V11 Names and attributes are answered from memory only under a lease in force; what this volume is changing
 //	    is not, from before the change is sent until its outcome is known. [15]
 //

@@ -7,7 +7,8 @@
 //	W1  A change is sent with the same slot and seq until its outcome is known; only then the slot is used
 //	    again, even if the caller has long been told that its time is over. [23]
 //	W2  What a session has open is said again to every new leader, and "that was all" only after every open
-//	    that was under way before has ended. [22]
+//	    that was under way before has ended. It is said of what was opened under a lease before its
+//	    recall is acknowledged, and in each new term of leases. [22]
 //	W3  A release never takes back a later open: what a session says about its opens carries a stamp. [22]
 //	W4  A session that was told Fenced says Fenced to everybody from then on. [18]
 //	W6  Leases are used only in the era in which they were granted: one epoch, one term, and never longer than
