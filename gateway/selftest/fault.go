@@ -28,11 +28,6 @@ func Short() Limits {
 		RateAfter: 3 * time.Second, Close: time.Second, Slack: 4 * time.Second}
 }
 
-// longest is the time in which every fault must be over.
-func (l Limits) longest() time.Duration {
-	return max(l.Connect, l.TLS, l.Header, l.Idle+l.RateAfter, l.Close) + l.Slack
-}
-
 // Fault is one way in which things go wrong.
 type Fault struct {
 	Number int    `json:"number"`
