@@ -64,20 +64,22 @@ func verifyPeer(roots *x509.CertPool, chain []*x509.Certificate) (honeyant.NodeI
 	if len(chain) == 0 {
 		return 0, honeyant.E(op, honeyant.Permission, "", fmt.Errorf("the peer showed no certificate"))
 	}
-	// A clock that is behind (a machine just booted, without a battery) must not lock a node
-	// out: who may come in is decided by the member list (rule 33).
-	now := time.Now()
+	// A wrong clock, behind (a machine just booted, without a battery) or years ahead, here or
+	// where the certificate was made, must not lock a node out: who may come in is decided by
+	// the member list (rule 33). So no date of a node's certificate is judged, and the chain
+	// is looked at as of the moment at which the authority's own certificate began.
+	at := time.Now()
 	between := x509.NewCertPool()
-	for i, c := range chain {
-		if i > 0 {
-			between.AddCert(c)
-		}
-		if c.NotBefore.After(now) {
-			now = c.NotBefore
+	for _, c := range chain[1:] {
+		between.AddCert(c)
+		if c.IsCA {
+			at = c.NotBefore
 		}
 	}
-	_, err := chain[0].Verify(x509.VerifyOptions{
-		Roots: roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+	leaf := *chain[0]
+	leaf.NotBefore, leaf.NotAfter = at, at
+	_, err := leaf.Verify(x509.VerifyOptions{
+		Roots: roots, Intermediates: between, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	})
 	if err != nil {
 		return 0, honeyant.E(op, honeyant.Permission, chain[0].Subject.String(), err)

@@ -31,8 +31,12 @@ type TLS struct {
 	wg sync.WaitGroup
 }
 
-// maxHandshakes bounds the incoming connections that have not proved who they are.
-const maxHandshakes = 128
+const (
+	// maxHandshakes bounds the incoming connections that have not proved who they are.
+	maxHandshakes = 128
+	// maxStranger bounds those of one address, so that one stranger can not keep members out.
+	maxStranger = 32
+)
 
 // protocols are those that can be listened to.
 func protocols() []Proto {
@@ -254,7 +258,7 @@ func (t *TLS) shake(ctx context.Context, raw net.Conn, wrap func(*batchConn) *tl
 // accept hands incoming connections to goroutines that shake hands.
 func (t *TLS) accept() {
 	defer t.wg.Done()
-	slots := make(chan struct{}, maxHandshakes)
+	slots := newDoor(maxHandshakes, maxStranger)
 	for {
 		raw, err := t.ln.Accept()
 		if errors.Is(err, net.ErrClosed) {
@@ -265,16 +269,15 @@ func (t *TLS) accept() {
 			time.Sleep(50 * time.Millisecond)
 			continue
 		}
-		select {
-		case slots <- struct{}{}:
-		default: // better one refused than a port that nobody can reach
+		leave, ok := slots.enter(raw.RemoteAddr())
+		if !ok { // better one refused than a port that nobody can reach
 			raw.Close()
 			continue
 		}
 		t.wg.Add(1)
 		go func() {
 			defer t.wg.Done()
-			defer func() { <-slots }()
+			defer leave()
 			if err := t.incoming(raw); err != nil {
 				t.o.Log.Debug("connection refused", "from", raw.RemoteAddr(), "err", err)
 			}

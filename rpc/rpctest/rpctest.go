@@ -70,11 +70,21 @@ func (a *Authority) Member(node honeyant.NodeID) (*Member, error) {
 
 // MemberAs makes credentials whose certificate carries the given URIs.
 func (a *Authority) MemberAs(node honeyant.NodeID, uris ...*url.URL) (*Member, error) {
+	return a.member(node, template(node.String()), uris)
+}
+
+// MemberDated makes credentials whose certificate is valid at other times.
+func (a *Authority) MemberDated(node honeyant.NodeID, from, to time.Time) (*Member, error) {
+	t := template(node.String())
+	t.NotBefore, t.NotAfter = from, to
+	return a.member(node, t, []*url.URL{rpc.NodeURI("test", node)})
+}
+
+func (a *Authority) member(node honeyant.NodeID, t *x509.Certificate, uris []*url.URL) (*Member, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
 	}
-	t := template(node.String())
 	t.URIs, t.KeyUsage = uris, x509.KeyUsageDigitalSignature
 	t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	der, err := x509.CreateCertificate(rand.Reader, t, a.Cert, key.Public(), a.key)
