@@ -12,7 +12,7 @@ import (
 // ReclaimedFile is an inode that a session says it holds exclusively.
 type ReclaimedFile struct {
 	OpenFile
-	Version uint64 // Attr.Version as of its last flush that was answered, or of the Take
+	Version uint64 // Attr.Version as of its last flush that was answered, or of the Take; 0: it is not flushed yet
 }
 
 // Claim is a part of what a session holds exclusively, as said to the leader of Epoch.

@@ -358,7 +358,9 @@ func (t *leaseTable) reclaim(id honeyant.SessionID, c *Claim, version func(OpenF
 		case t.grace && unheard, t.untouched(id, &f, e, version): // nobody was let near it
 			t.own(id, f.OpenFile, c.Stamp)
 		default:
-			lost = append(lost, f.OpenFile)
+			if _, there := version(f.OpenFile); there || f.Version != 0 { // else it gets it with the flush that makes it
+				lost = append(lost, f.OpenFile)
+			}
 		}
 	}
 	if c.Last {
