@@ -10,10 +10,10 @@ PREFIX ?= /usr/local
 TEST ?= $(GO) test
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race race-core crash cluster fuse posix programs gateway fuzz bench lint demo install ci clean
+.PHONY: help build test race race-core crash cluster fuse posix programs gateway fuzz bench bench-check lint demo install ci clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 build: ## bin/honeyant and bin/honeyant-gateway, static binaries
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/honeyant ./cmd/honeyant
@@ -63,6 +63,9 @@ fuzz: ## every decoder for FUZZTIME
 
 bench: ## benchmarks of the hot paths
 	$(TEST) -run '^$$' -bench . -benchtime 1s ./meta/... ./kv/... ./chunk/... ./rpc/... ./replica/... ./consensus/... ./volume/...
+
+bench-check: ## honeyant bench against fio, sysbench, openssl and iperf3, on a quiet machine
+	HONEYANT_BENCH_CHECK=yes $(TEST) -count=1 -v -timeout 15m ./test/bench
 
 lint: ## gofmt, vet, staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'not gofmt-ed:'; gofmt -l $$(git ls-files '*.go'); exit 1; }

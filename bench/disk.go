@@ -171,6 +171,11 @@ func (s *session) disk(ctx context.Context) error {
 		}}); err != nil {
 		return err
 	}
+	if t.filled == 0 { // writing was not asked for
+		if _, err := t.write(ctx, 2*limit); err != nil {
+			return err
+		}
+	}
 	if t.filled < minFile/2 {
 		return errors.New("too little could be written in time")
 	}

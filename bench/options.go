@@ -22,6 +22,7 @@ const (
 // Options of a run. The zero value measures the groups that need nothing, quickly.
 type Options struct {
 	Groups  []string // default: DefaultGroups
+	Only    []string // names of the Catalogue; default: all of the groups
 	Profile string   // Quick or Full; default Quick
 	Gentle  bool     // low priority, and three times as long a pause after each sample
 	Dir     string   // the directory whose disk or file system is measured; default "."
@@ -86,6 +87,11 @@ func (o Options) validate() error {
 	for _, g := range o.Groups {
 		if !slices.Contains(Groups(), g) {
 			faults = append(faults, fmt.Sprintf("there is no group %q; the groups are %s", g, strings.Join(Groups(), ", ")))
+		}
+	}
+	for _, name := range o.Only {
+		if spec, ok := Lookup(name); !ok || !slices.Contains(o.Groups, spec.Group) {
+			faults = append(faults, fmt.Sprintf("there is no measurement %q in the groups %s", name, strings.Join(o.Groups, ", ")))
 		}
 	}
 	if o.Profile != Quick && o.Profile != Full {

@@ -175,6 +175,7 @@ func (p *Plan) fitDisk() error {
 const (
 	guessDisk = 2 << 30 // bytes/s
 	guessIOPS = 200_000
+	slowDisk  = 100e6 // bytes/s, for the time that writing takes
 )
 
 // use estimates a group from above.
@@ -200,7 +201,8 @@ func (p *Plan) use(group string) Use {
 		wrote := p.FileBytes + min(int64(pc.repeats)*p.FileBytes, int64(each(p.writeLimit()).Seconds()*guessDisk))
 		small := int64(each(pc.disk).Seconds() * guessIOPS)
 		files := int64(pc.repeats*pc.files) * 3
-		return Use{Lasts: each(p.writeLimit()) + times(6, each(pc.disk)) + 2*time.Second, CPU: times(3, each(pc.disk)), WriteBytes: wrote + small*4096*5/4,
+		write := min(p.writeLimit(), time.Duration(float64(p.FileBytes)/slowDisk*float64(time.Second)))
+		return Use{Lasts: each(write) + times(6, each(pc.disk)) + 2*time.Second, CPU: times(3, each(pc.disk)), WriteBytes: wrote + small*4096*5/4,
 			ReadBytes: int64(each(pc.disk).Seconds()*guessDisk) + small*4096*9/8, DiskOps: 2*wrote>>20 + small*2 + small/4 + files}
 	case "spawn":
 		lasts := times(3*pc.repeats*pc.spawns, 2*time.Millisecond)

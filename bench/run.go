@@ -8,6 +8,7 @@ import (
 	"math/big"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -55,7 +56,7 @@ func Execute(ctx context.Context, p *Plan) (run *Run, err error) {
 		s.run.Profile = Burst
 	}
 	for _, spec := range Catalogue() {
-		if slices.Contains(p.Groups, spec.Group) {
+		if slices.Contains(p.Groups, spec.Group) && !(spec.Group == "net" && !strings.HasPrefix(spec.Name, "net.loopback.")) && s.wanted(spec.Name) {
 			s.of++
 		}
 	}
@@ -162,6 +163,9 @@ type probe struct {
 	crowded bool
 }
 
+// wanted tells whether a measurement is to be made at all.
+func (s *session) wanted(name string) bool { return len(s.Only) == 0 || slices.Contains(s.Only, name) }
+
 // measure makes one measurement and keeps its result. It returns the result, or nil if it
 // was left out, which is noted; the error is that of ctx only.
 func (s *session) measure(ctx context.Context, name string, p probe) (*Result, error) {
@@ -171,6 +175,9 @@ func (s *session) measure(ctx context.Context, name string, p probe) (*Result, e
 	spec, ok := Lookup(name)
 	if !ok {
 		return nil, fmt.Errorf("%s is not in the catalogue", name)
+	}
+	if !s.wanted(name) {
+		return nil, nil
 	}
 	s.tell(Event{Name: name})
 	r := Result{Name: name, Group: spec.Group, Unit: spec.Unit, Better: spec.Better, Params: p.params, Peer: p.peer}
@@ -248,7 +255,7 @@ func (s *session) sample(ctx context.Context, r *Result, p probe) error {
 // derive keeps a figure that follows from others.
 func (s *session) derive(name string, value float64, finish func(r *Result)) {
 	spec, ok := Lookup(name)
-	if !ok || !finite(value) {
+	if !ok || !finite(value) || !s.wanted(name) {
 		return
 	}
 	now := glance()
@@ -263,6 +270,9 @@ func (s *session) derive(name string, value float64, finish func(r *Result)) {
 }
 
 func (s *session) skip(one Skip) {
+	if !s.wanted(one.Name) {
+		return
+	}
 	s.run.Skipped = append(s.run.Skipped, one)
 	s.done++
 	s.tell(Event{Name: one.Name, Skip: &s.run.Skipped[len(s.run.Skipped)-1]})
@@ -272,7 +282,8 @@ func (s *session) skip(one Skip) {
 func (s *session) skipGroup(group, reason string) {
 	for _, spec := range Catalogue() {
 		made := s.run.Find(spec.Name) != nil || slices.ContainsFunc(s.run.Skipped, func(k Skip) bool { return k.Name == spec.Name })
-		if spec.Group == group && !made {
+		alone := group != "net" || strings.HasPrefix(spec.Name, "net.loopback.") // the others are of pairs
+		if spec.Group == group && !made && alone {
 			s.skip(Skip{Name: spec.Name, Reason: reason})
 		}
 	}

@@ -43,6 +43,10 @@ func Measure(ctx context.Context, w Way, tell func(Step)) ([]bench.Result, []ben
 	if w.Full {
 		m.length, m.warm = 10*time.Second, 3*time.Second
 	}
+	return m.run(ctx)
+}
+
+func (m *measuring) run(ctx context.Context) ([]bench.Result, []bench.Skip, error) {
 	for _, step := range []func(context.Context) error{m.connects, m.handshakes, m.roundTrips, m.secure, m.plain} {
 		if err := step(ctx); err != nil {
 			return m.results, m.skipped, err

@@ -62,6 +62,7 @@ Exit codes: 0 measured, 1 failed or stopped, 2 wrong usage, no space, or a progr
 	f.StringVar(&b.run.Profile, "profile", bench.Quick, "quick (under a minute) or full (half an hour)")
 	f.StringVar(&b.run.Dir, "in", ".", "directory whose disk, or mount whose file system, is measured")
 	f.StringVar(&b.size, "size", "", "size of the test file, such as 4G; at most a quarter of the free space is used")
+	f.StringSliceVar(&b.run.Only, "only", nil, "only these measurements of the groups, such as disk.fsync")
 	f.BoolVar(&b.run.Gentle, "gentle", false, "for a machine in use: low priority and long pauses")
 	f.BoolVar(&b.dryRun, "dry-run", false, "only say what would be done and what it would cost")
 	f.DurationVar(&b.run.BurstFor, "for", 15*time.Minute, "length of burst, for the processors and again for the disk")
@@ -173,6 +174,9 @@ func (b *benchOptions) finish(ctx context.Context, runs []*bench.Run) error {
 			}
 		}
 	}
+	if len(runs) == 1 && len(runs[0].Results) == 0 && len(runs[0].Skipped) > 0 && !b.json {
+		return nothingMeasured(runs[0])
+	}
 	if err := b.print(runs); err != nil {
 		return err
 	}
@@ -184,8 +188,17 @@ func (b *benchOptions) finish(ctx context.Context, runs []*bench.Run) error {
 			return fmt.Errorf("%s", run.Stopped)
 		}
 		if len(run.Results) == 0 && len(run.Skipped) > 0 {
-			return fmt.Errorf("nothing could be measured: %s", run.Skipped[0].Reason)
+			return nothingMeasured(run)
 		}
 	}
 	return nil
+}
+
+// nothingMeasured says why, in one line. A host that was to be reached by ssh was not.
+func nothingMeasured(run *bench.Run) error {
+	err := fmt.Errorf("nothing could be measured: %s", run.Skipped[0].Reason)
+	if slices.Equal(run.Groups, []string{"ssh"}) {
+		return &honeyant.Error{Kind: honeyant.Unavailable, Err: err}
+	}
+	return err
 }
