@@ -99,3 +99,47 @@ func TestOtherTransport(t *testing.T) {
 		t.Errorf("%d lookups counted, want 3", got)
 	}
 }
+
+// TestSameCall checks what counts as one system call.
+func TestSameCall(t *testing.T) {
+	d, fs := newDriver(t)
+	var mkdir gofuse.MkdirIn
+	mkdir.Mode = 0o755
+	d.call(9, 1, append(bytesOf(&mkdir)[unsafe.Sizeof(mkdir.InHeader):], "dir\x00"...), nil, gofuse.OK)
+	var entry gofuse.EntryOut
+	var attr gofuse.AttrOut
+	getattr := func(node uint64) {
+		var in gofuse.GetAttrIn
+		d.call(3, node, bytesOf(&in)[unsafe.Sizeof(in.InHeader):], bytesOf(&attr), gofuse.OK)
+	}
+	lookup := func() uint64 {
+		d.call(1, 1, []byte("dir\x00"), bytesOf(&entry), gofuse.OK)
+		return entry.NodeId
+	}
+	chmod := func(node uint64, mode uint32) {
+		var in gofuse.SetAttrIn
+		in.Valid, in.Mode = gofuse.FATTR_MODE, mode
+		d.call(4, node, bytesOf(&in)[unsafe.Sizeof(in.InHeader):], nil, gofuse.OK)
+	}
+	spared := func() uint64 { return fs.Requests()["spared"] }
+
+	node := lookup()
+	before := spared()
+	getattr(node)
+	if spared() != before+1 {
+		t.Error("the GETATTR after a LOOKUP was asked again")
+	}
+	lookup()
+	chmod(node, 0o700)
+	getattr(node)
+	if attr.Attr.Mode&0o777 != 0o700 {
+		t.Errorf("mode %o after chmod, want 700: an answer outlived a change by the same thread", attr.Attr.Mode&0o777)
+	}
+	getattr(1)
+	before = spared()
+	getattr(1)
+	getattr(1)
+	if spared() != before+1 {
+		t.Errorf("%d answers of one were given again, want 1", spared()-before)
+	}
+}

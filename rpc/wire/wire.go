@@ -15,6 +15,7 @@ package wire
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/honeyant/honeyant"
 )
@@ -153,6 +154,9 @@ func (c *Codec) View(b *[]byte, limit int) {
 	n := uint64(len(*b))
 	Uint(c, &n)
 	if !c.decoding {
+		if len(c.buf)+len(*b) > cap(c.buf) { // append grows large buffers by a quarter only
+			c.buf = slices.Grow(c.buf, max(len(*b), len(c.buf)))
+		}
 		c.buf = append(c.buf, *b...)
 		return
 	}
@@ -180,11 +184,15 @@ func (c *Codec) Bytes(b *[]byte, limit int) {
 
 // String is a length and bytes.
 func (c *Codec) String(s *string, limit int) {
-	b := []byte(*s)
-	c.View(&b, limit)
-	if c.decoding {
-		*s = string(b)
+	if !c.decoding {
+		n := uint64(len(*s))
+		Uint(c, &n)
+		c.buf = append(c.buf, *s...)
+		return
 	}
+	var b []byte
+	c.View(&b, limit)
+	*s = string(b)
 }
 
 // Slice is a count and that many elements; limit bounds the count. Empty decodes as nil.
@@ -205,6 +213,9 @@ func Slice[T any](c *Codec, s *[]T, limit int, each func(*Codec, *T)) {
 	if n > uint64(limit) || n > uint64(len(c.buf)-c.pos) {
 		c.Failf("count %d over the limit %d or the input at %d", n, limit, c.pos)
 		return
+	}
+	if n > 0 { // at once, but for lists that only claim to be long
+		*s = make([]T, 0, min(n, 1024))
 	}
 	for range n {
 		var v T
