@@ -155,8 +155,7 @@ func (l *lane) here(e *entry, op uint32, turn uint64) bool {
 	l.op.Store(op)
 	l.state.Store(turn<<1 | 1)
 	l.server.watch.stir()
-	l.server.answer(e)
-	l.habits.took(op, l.server.now()-began)
+	l.server.timed(e, op, &l.habits, began)
 	if l.state.CompareAndSwap(turn<<1|1, turn<<1) {
 		return true
 	}
@@ -167,9 +166,7 @@ func (l *lane) here(e *entry, op uint32, turn uint64) bool {
 // apart answers without anybody waiting for it.
 func (l *lane) apart(e *entry, op uint32) {
 	defer l.server.threads.Done()
-	began := l.server.now()
-	l.server.answer(e)
-	l.habits.took(op, l.server.now()-began)
+	l.server.timed(e, op, &l.habits, l.server.now())
 	l.giveBack(e)
 }
 
