@@ -15,7 +15,7 @@
 //	J3  A dead chunk stays DeadDelay of this leader's uptime before it is deleted. [25]
 //	J4  A replica that metadata do not list goes only if its session is dead or its counter
 //	    lies below the session's low-water mark, and after Quarantine of leader uptime; if
-//	    they exceed 1 % of a store, nothing goes and a person is asked. [10]
+//	    they exceed 1 % of a store and 64, nothing goes and a person is asked. [10]
 //	J5  A node that is merely down keeps its replicas; only out, removed, failing or
 //	    draining ones are replaced.
 package maintenance

@@ -37,8 +37,13 @@ type InventoryState struct {
 	Refused     string   // why nothing is deleted, if it is too much
 }
 
-// unknownLimit is the share of a store's replicas that may be unknown before a person is asked (J4).
-const unknownLimit = 100 // one in a hundred
+// More unknown replicas in a store than one in unknownShare, and than unknownFloor, are for a
+// person to look at (J4). The floor is for small stores: what a colony that was full leaves behind
+// is soon more than a hundredth of them.
+const (
+	unknownShare = 100
+	unknownFloor = 64
+)
 
 // expected is what metadata say that a store holds.
 type expected struct {
@@ -262,7 +267,7 @@ func (v *inventory) judgeUnknown(ctx context.Context, store honeyant.StoreID, e 
 		}
 	}
 	state.Unknown += uint64(len(unknown))
-	if limit := max(16, e.replicas/unknownLimit); uint64(len(unknown)) > limit {
+	if limit := max(unknownFloor, e.replicas/unknownShare); uint64(len(unknown)) > limit {
 		state.Refused = fmt.Sprintf("%s holds %d replicas that no file refers to, more than %d: nothing of them is deleted; look at them with honeyant fsck", store, len(unknown), limit)
 		return nil
 	}

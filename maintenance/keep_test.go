@@ -126,7 +126,7 @@ func TestInventoryRefuses(t *testing.T) {
 		"too many": func(r *rig) {
 			dead := r.ok(&meta.OpenSession{Node: 1, Name: "gone"}).(*meta.SessionReply).Session
 			r.ok(&meta.CloseSession{Session: dead})
-			for i := range 40 {
+			for i := range 65 {
 				r.stores.put(1, honeyant.NewChunkID(1, dead, uint64(i+1)))
 			}
 		},
@@ -149,6 +149,31 @@ func TestInventoryRefuses(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What a small store that was full has left over, more than a hundredth of it, goes by itself.
+func TestInventoryClearsASmallStore(t *testing.T) {
+	run(t, 2, func(r *rig) {
+		for range 10 {
+			r.write(1, 2)
+		}
+		dead := r.ok(&meta.OpenSession{Node: 1, Name: "gone"}).(*meta.SessionReply).Session
+		r.ok(&meta.CloseSession{Session: dead})
+		listed := len(r.stores.held[1])
+		for i := range 64 {
+			r.stores.put(1, honeyant.NewChunkID(1, dead, uint64(i+1)))
+		}
+		r.o.Quarantine = time.Hour
+		r.start()
+		r.eventually("cleared", 5*time.Hour, func() bool {
+			r.stores.mu.Lock()
+			defer r.stores.mu.Unlock()
+			return len(r.stores.held[1]) == listed
+		})
+		if !r.well(2) {
+			t.Error("a listed replica is gone")
+		}
+	})
 }
 
 // What is listed and not there is found, reported and replaced.

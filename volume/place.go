@@ -164,8 +164,34 @@ func (v *Volume) storeOnce(ctx context.Context, policy honeyant.Policy, id honey
 	if err == nil && len(ref.Replicas) < least {
 		err = honeyant.E("volume.Flush", honeyant.Unavailable, "chunk "+id.String(),
 			fmt.Errorf("%d stores hold it, %d are the least", len(ref.Replicas), least))
+		v.release(ctx, ref)
 	}
 	return ref, err
+}
+
+// releaser is what Chunks may be able to do besides: remove one replica.
+type releaser interface {
+	Delete(ctx context.Context, store honeyant.StoreID, id honeyant.ChunkID, gen honeyant.Generation) error
+}
+
+// releaseWait bounds the removal of replicas that no commit will list.
+const releaseWait = 2 * time.Second
+
+// release gives back the room of a write that too few stores took: nobody has heard of these
+// generations, and in a full cluster they would pile up until an inventory finds them. What can
+// not be removed is left to it.
+func (v *Volume) release(ctx context.Context, ref honeyant.ChunkRef) {
+	chunks, ok := v.o.Chunks.(releaser)
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseWait)
+	defer cancel()
+	for _, r := range ref.Replicas {
+		if err := chunks.Delete(ctx, r.Store, ref.ID, r.Generation); err != nil {
+			v.o.Log.Debug("replica not released", "chunk", ref.ID, "store", r.Store, "err", err)
+		}
+	}
 }
 
 // storesOf lists the stores of a node.
