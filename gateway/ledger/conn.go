@@ -80,7 +80,7 @@ func DescribeTLS(s *tls.ConnectionState) TLS {
 // limits given, afterwards those of its last request's route.
 func (l *Ledger) WrapClient(c net.Conn, limits Limits) *Conn {
 	w := l.newConn(c, Client, limits)
-	w.gate = w.watch.gate(ClientHeader, limits, w.kill)
+	w.gate = w.watch.gate(ClientHeader, &w.limits, w.kill)
 	w.gate.Enter()
 	l.enter(w.id, w)
 	return w
@@ -136,22 +136,15 @@ func (c *Conn) SawReset() bool { return c.reset.Load() }
 // move goes to a state whose wait has phase p and the limits l; the caller holds mu.
 func (c *Conn) move(s connState, p Phase) {
 	c.state = s
-	if c.gate != nil {
-		c.gate.Leave(0)
-		c.gate = nil
+	fire := c.kill
+	var taken func() (int64, bool)
+	switch p {
+	case Closing:
+		fire = c.cut
+	case ClientSend:
+		taken = c.acked
 	}
-	c.watch.setPhase(p)
-	if idle, _ := limitsOf(p); idle == "" {
-		return
-	}
-	c.gate = c.watch.gate(p, c.limits, c.kill)
-	if p == ClientSend {
-		c.gate.taken = c.acked
-	}
-	if p == Closing {
-		c.gate.fire = c.cut
-	}
-	c.gate.Enter()
+	c.watch.change(c.gate, p, &c.limits, fire, taken)
 }
 
 // ExpectTLS says that the connection has TLS; it bounds the handshake from the accept on.

@@ -63,10 +63,9 @@ type Name string
 
 // LimitInfo describes one limit.
 type LimitInfo struct {
-	Name  Name
-	Code  code.ID // logged when it fires
-	Text  string  // what it bounds
-	value func(*Limits) *time.Duration
+	Name Name
+	Code code.ID // logged when it fires
+	Text string  // what it bounds
 }
 
 // The names.
@@ -97,26 +96,26 @@ const (
 // of their own: MinRate and RateAfter are theirs.
 func LimitTable() []LimitInfo {
 	return []LimitInfo{
-		{LimitClientTLS, code.ClientTLS, "a client's TLS handshake, from the accept", func(l *Limits) *time.Duration { return &l.ClientTLS }},
-		{LimitClientHeader, code.ClientHeader, "a client's request header, whole", func(l *Limits) *time.Duration { return &l.ClientHeader }},
-		{LimitClientBodyIdle, code.ClientBodyIdle, "between two pieces of a request body from the client", func(l *Limits) *time.Duration { return &l.ClientBodyIdle }},
-		{LimitClientBodyRate, code.ClientBodyRate, "a request body from the client slower than min_rate", nil},
-		{LimitClientSendIdle, code.ClientSendIdle, "until the client takes another piece of the response", func(l *Limits) *time.Duration { return &l.ClientSendIdle }},
-		{LimitClientSendRate, code.ClientSendRate, "a response taken by the client slower than min_rate", nil},
-		{LimitClientIdle, code.ClientIdle, "a client's connection kept alive without a request", func(l *Limits) *time.Duration { return &l.ClientIdle }},
-		{LimitOriginConnect, code.OriginConnect, "name lookup and TCP connect to the origin", func(l *Limits) *time.Duration { return &l.OriginConnect }},
-		{LimitOriginTLS, code.OriginTLS, "an origin's TLS handshake", func(l *Limits) *time.Duration { return &l.OriginTLS }},
-		{LimitOriginSendIdle, code.OriginSendIdle, "until the origin takes another piece of the request", func(l *Limits) *time.Duration { return &l.OriginSendIdle }},
-		{LimitOriginSendRate, code.OriginSendRate, "a request taken by the origin slower than min_rate", nil},
-		{LimitOriginHeader, code.OriginHeader, "from the request sent to the origin's response header", func(l *Limits) *time.Duration { return &l.OriginHeader }},
-		{LimitOriginBodyIdle, code.OriginBodyIdle, "between two pieces of the origin's response body", func(l *Limits) *time.Duration { return &l.OriginBodyIdle }},
-		{LimitOriginBodyRate, code.OriginBodyRate, "an origin's response body slower than min_rate", nil},
-		{LimitOriginIdle, code.OriginIdle, "an origin's connection kept alive without a request", func(l *Limits) *time.Duration { return &l.OriginIdle }},
-		{LimitTunnelIdle, code.ClientTunnel, "an upgraded connection or event stream without traffic", func(l *Limits) *time.Duration { return &l.TunnelIdle }},
-		{LimitFileRead, code.FileRead, "one read of a file", func(l *Limits) *time.Duration { return &l.FileRead }},
-		{LimitTotal, code.ClientTotal, "a whole request", func(l *Limits) *time.Duration { return &l.Total }},
-		{LimitClose, code.ClientClose, "after the last byte of a connection that is not kept alive", func(l *Limits) *time.Duration { return &l.Close }},
-		{LimitDrain, code.Drain, "at reload and stop, until what still runs is ended", func(l *Limits) *time.Duration { return &l.Drain }},
+		{LimitClientTLS, code.ClientTLS, "a client's TLS handshake, from the accept"},
+		{LimitClientHeader, code.ClientHeader, "a client's request header, whole"},
+		{LimitClientBodyIdle, code.ClientBodyIdle, "between two pieces of a request body from the client"},
+		{LimitClientBodyRate, code.ClientBodyRate, "a request body from the client slower than min_rate"},
+		{LimitClientSendIdle, code.ClientSendIdle, "until the client takes another piece of the response"},
+		{LimitClientSendRate, code.ClientSendRate, "a response taken by the client slower than min_rate"},
+		{LimitClientIdle, code.ClientIdle, "a client's connection kept alive without a request"},
+		{LimitOriginConnect, code.OriginConnect, "name lookup and TCP connect to the origin"},
+		{LimitOriginTLS, code.OriginTLS, "an origin's TLS handshake"},
+		{LimitOriginSendIdle, code.OriginSendIdle, "until the origin takes another piece of the request"},
+		{LimitOriginSendRate, code.OriginSendRate, "a request taken by the origin slower than min_rate"},
+		{LimitOriginHeader, code.OriginHeader, "from the request sent to the origin's response header"},
+		{LimitOriginBodyIdle, code.OriginBodyIdle, "between two pieces of the origin's response body"},
+		{LimitOriginBodyRate, code.OriginBodyRate, "an origin's response body slower than min_rate"},
+		{LimitOriginIdle, code.OriginIdle, "an origin's connection kept alive without a request"},
+		{LimitTunnelIdle, code.ClientTunnel, "an upgraded connection or event stream without traffic"},
+		{LimitFileRead, code.FileRead, "one read of a file"},
+		{LimitTotal, code.ClientTotal, "a whole request"},
+		{LimitClose, code.ClientClose, "after the last byte of a connection that is not kept alive"},
+		{LimitDrain, code.Drain, "at reload and stop, until what still runs is ended"},
 	}
 }
 
@@ -130,23 +129,60 @@ func Describe(name Name) LimitInfo {
 	return LimitInfo{Name: name}
 }
 
+// field is where the value of a limit stands, nil if it has none of its own. It is asked for
+// each wait, so it makes nothing.
+func (l *Limits) field(name Name) *time.Duration {
+	switch name {
+	case LimitClientTLS:
+		return &l.ClientTLS
+	case LimitClientHeader:
+		return &l.ClientHeader
+	case LimitClientBodyIdle:
+		return &l.ClientBodyIdle
+	case LimitClientSendIdle:
+		return &l.ClientSendIdle
+	case LimitClientIdle:
+		return &l.ClientIdle
+	case LimitOriginConnect:
+		return &l.OriginConnect
+	case LimitOriginTLS:
+		return &l.OriginTLS
+	case LimitOriginSendIdle:
+		return &l.OriginSendIdle
+	case LimitOriginHeader:
+		return &l.OriginHeader
+	case LimitOriginBodyIdle:
+		return &l.OriginBodyIdle
+	case LimitOriginIdle:
+		return &l.OriginIdle
+	case LimitTunnelIdle:
+		return &l.TunnelIdle
+	case LimitFileRead:
+		return &l.FileRead
+	case LimitTotal:
+		return &l.Total
+	case LimitClose:
+		return &l.Close
+	case LimitDrain:
+		return &l.Drain
+	}
+	return nil
+}
+
 // Set changes the limit called name; d below zero is Never. It tells whether there is such a limit.
 func (l *Limits) Set(name Name, d time.Duration) bool {
-	i := Describe(name)
-	if i.value == nil {
+	f := l.field(name)
+	if f == nil {
 		return false
 	}
-	if d < 0 {
-		d = Never
-	}
-	*i.value(l) = d
+	*f = max(d, Never)
 	return true
 }
 
 // Get answers the limit called name, 0 if there is no such limit.
 func (l Limits) Get(name Name) time.Duration {
-	if i := Describe(name); i.value != nil {
-		return *i.value(&l)
+	if f := l.field(name); f != nil {
+		return *f
 	}
 	return 0
 }
@@ -154,8 +190,8 @@ func (l Limits) Get(name Name) time.Duration {
 // Or fills what is zero from under.
 func (l Limits) Or(under Limits) Limits {
 	for _, i := range LimitTable() {
-		if i.value != nil && *i.value(&l) == 0 {
-			*i.value(&l) = *i.value(&under)
+		if f := l.field(i.Name); f != nil && *f == 0 {
+			*f = *under.field(i.Name)
 		}
 	}
 	if l.MinRate == 0 {
@@ -170,10 +206,7 @@ func (l Limits) Or(under Limits) Limits {
 // Validate finds what can not be meant.
 func (l Limits) Validate() error {
 	for _, i := range LimitTable() {
-		if i.value == nil {
-			continue
-		}
-		if d := *i.value(&l); d > 0 && d < 10*time.Millisecond {
+		if d := l.Get(i.Name); d > 0 && d < 10*time.Millisecond {
 			return fmt.Errorf("%s %s is less than 10ms; is the unit missing?", i.Name, d)
 		}
 	}

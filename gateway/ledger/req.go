@@ -93,7 +93,7 @@ func (r *Req) SetRoute(route string, limits Limits) {
 	}
 	r.about.Limits = limits
 	for _, g := range r.gates {
-		g.adopt(limits)
+		g.adopt(&limits)
 	}
 	r.mu.Unlock()
 	r.total.Leave(0)
@@ -118,7 +118,7 @@ func (r *Req) Gate(p Phase, fire func(*Ending)) *Gate {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	g := r.watch.gate(p, r.about.Limits, fire)
+	g := r.watch.gate(p, &r.about.Limits, fire)
 	r.gates = append(r.gates, g)
 	return g
 }

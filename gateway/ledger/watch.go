@@ -306,8 +306,31 @@ func (g *Gate) Progress(n int) {
 	}
 }
 
+// change ends the wait of g and shows phase p from now on, and waits if the phase has a limit.
+func (w *watch) change(g *Gate, p Phase, limits *Limits, fire func(*Ending), taken func() (int64, bool)) {
+	now := time.Now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if g.running {
+		w.drop(g)
+	}
+	if w.phase != p {
+		w.phase, w.phaseAt, w.progress = p, now, now
+	}
+	if idle, _ := limitsOf(p); idle == "" || w.stopped {
+		return
+	}
+	g.set(p, limits)
+	g.fire, g.taken, g.fired = fire, taken, false
+	g.running, g.begun, g.rateBegun, g.sampled, g.tick = true, now, now, false, now
+	g.waited, g.bytes = 0, 0
+	g.plan()
+	w.gates = append(w.gates, g)
+	w.arm(now)
+}
+
 // Turn goes on to the next phase: it leaves, and enters with the limits of p.
-func (g *Gate) Turn(p Phase, limits Limits) {
+func (g *Gate) Turn(p Phase, limits *Limits) {
 	g.Leave(0)
 	g.w.mu.Lock()
 	g.set(p, limits)
@@ -371,22 +394,25 @@ func limitsOf(p Phase) (idle, rate Name) {
 }
 
 // gate makes a gate of w for a phase with the limits that belong to it.
-func (w *watch) gate(p Phase, limits Limits, fire func(*Ending)) *Gate {
+func (w *watch) gate(p Phase, limits *Limits, fire func(*Ending)) *Gate {
 	g := &Gate{w: w, phase: p, fire: fire}
 	g.set(p, limits)
 	return g
 }
 
 // set changes phase and limits of a gate that does not wait, or whose w.mu is held.
-func (g *Gate) set(p Phase, limits Limits) {
+func (g *Gate) set(p Phase, limits *Limits) {
 	g.phase = p
 	g.idle, g.rate = limitsOf(p)
-	g.limit = limits.Get(g.idle)
+	g.limit = 0
+	if f := limits.field(g.idle); f != nil {
+		g.limit = *f
+	}
 	g.least, g.span = limits.MinRate, limits.RateAfter
 }
 
 // adopt changes the limits of a gate; a stream stays one.
-func (g *Gate) adopt(limits Limits) {
+func (g *Gate) adopt(limits *Limits) {
 	g.w.mu.Lock()
 	defer g.w.mu.Unlock()
 	if g.idle == LimitTunnelIdle {

@@ -124,7 +124,7 @@ func (a *attempt) forward(step int, p ledger.Phase) {
 		return
 	}
 	a.step = step
-	a.gate.Turn(p, a.limits)
+	a.gate.Turn(p, &a.limits)
 }
 
 // trace follows net/http through the phases.
