@@ -202,7 +202,7 @@ func (in *inode) learnOpen(r *meta.ExtentsReply, sent time.Time) {
 // take in.reg: who holds it may be waiting for the new session.
 func (in *inode) reregister(ctx context.Context, s *session) error {
 	in.mu.Lock()
-	needed := in.registered != nil && in.registered != s
+	needed := in.registered != s && (in.registered != nil || in.v.isOpen(in.ino)) // or open under a lease that is gone
 	in.mu.Unlock()
 	if !needed {
 		return nil
