@@ -475,3 +475,154 @@ func TestDocumentedCaddyfileIsGood(t *testing.T) {
 	}
 	t.Fatal("no Caddyfile in doc/gateway.md")
 }
+
+// A tunnel passes bytes both ways, is in the ledger, and lives through a reload; kill ends both
+// its sides.
+func TestTunnelLivesThroughAReloadAndCanBeKilled(t *testing.T) {
+	ended := make(chan struct{})
+	o := newOrigin(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Connection", "Upgrade")
+		w.Header().Set("Upgrade", "echo")
+		w.WriteHeader(http.StatusSwitchingProtocols)
+		c, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer close(ended)
+		defer c.Close()
+		io.Copy(c, rw)
+	})
+	file := "ADDR {\n\treverse_proxy " + o.URL + " {\n\t\tstream_close_delay 1h\n\t}\n}\n"
+	addr := load(t, file)
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+	r := bufio.NewReader(c)
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatal(resp, err)
+	}
+	echo := func(text string) {
+		t.Helper()
+		io.WriteString(c, text)
+		got := make([]byte, len(text))
+		if _, err := io.ReadFull(r, got); err != nil || string(got) != text {
+			t.Fatalf("%q came back as %q, %v", text, got, err)
+		}
+	}
+	echo("hello")
+	reload(t, addr, file)
+	echo("still there")
+	list := book.List(ledger.Filter{Phase: ledger.Tunnel})
+	if len(list) != 1 || list[0].OutBytes != 16 || list[0].Deadline == nil || list[0].Deadline.Name != string(ledger.LimitTunnelIdle) {
+		t.Fatalf("the ledger has %+v", list)
+	}
+	if _, err := book.Kill(list[0].ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.ReadByte(); err == nil {
+		t.Error("the client's side goes on")
+	}
+	<-ended
+}
+
+// A download goes on over reloads, and is whole.
+func TestDownloadLivesThroughReloads(t *testing.T) {
+	step := make(chan struct{})
+	o := newOrigin(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "3000")
+		for range 3 {
+			w.Write(make([]byte, 1000))
+			w.(http.Flusher).Flush()
+			<-step
+		}
+	})
+	file := "ADDR {\n\treverse_proxy " + o.URL + " {\n\t\tflush_interval -1\n\t}\n}\n"
+	addr := load(t, file)
+	resp := get(t, "GET", "http://"+addr+"/")
+	for range 3 {
+		if _, err := io.ReadFull(resp.Body, make([]byte, 1000)); err != nil {
+			t.Fatal(err)
+		}
+		reload(t, addr, file)
+		step <- struct{}{}
+	}
+	if n, err := io.Copy(io.Discard, resp.Body); n != 0 || err != nil {
+		t.Errorf("%d bytes too many, %v", n, err)
+	}
+}
+
+// Quirks are per origin: what one needs does not change the other.
+func TestQuirks(t *testing.T) {
+	type seen struct {
+		proto, connection, gzip, port string
+	}
+	asked := make(chan seen, 10)
+	h := func(w http.ResponseWriter, r *http.Request) {
+		connection := ""
+		if r.Close {
+			connection = "close"
+		}
+		asked <- seen{r.Proto, connection, r.Header.Get("Accept-Encoding"), r.RemoteAddr}
+		w.Header().Set("Server", "old/1.0")
+		w.Header().Set("X-Bad", "yes")
+	}
+	bad, good := newOrigin(t, h), newOrigin(t, h)
+	for _, test := range []struct {
+		quirk string
+		check func(first, second seen, h http.Header) bool
+	}{
+		{"no_keepalive", func(a, b seen, _ http.Header) bool { return a.connection == "close" && a.port != b.port }},
+		{"no_gzip", func(a, _ seen, _ http.Header) bool { return a.gzip == "identity" }},
+		{"http10", func(a, b seen, _ http.Header) bool { return a.proto == "HTTP/1.0" && a.port != b.port }},
+		{"max_requests 1", func(a, b seen, _ http.Header) bool { return a.port != b.port }},
+		{"response drop X-Bad", func(_, _ seen, h http.Header) bool { return h.Get("X-Bad") == "" }},
+		{"response set X-Bad no", func(_, _ seen, h http.Header) bool { return h.Get("X-Bad") == "no" }},
+		{"response replace X-Bad ^y n", func(_, _ seen, h http.Header) bool { return h.Get("X-Bad") == "nes" }},
+		{"request set Accept-Encoding br", func(a, _ seen, _ http.Header) bool { return a.gzip == "br" }},
+	} {
+		addr := load(t, "ADDR {\n\treverse_proxy /bad* "+bad.URL+" {\n\t\ttransport honeyant {\n\t\t\tquirks {\n\t\t\t\t"+test.quirk+"\n\t\t\t}\n\t\t}\n\t}\n\treverse_proxy "+good.URL+"\n}\n")
+		a, header := ask(t, addr, "/bad", asked)
+		b, _ := ask(t, addr, "/bad", asked)
+		if !test.check(a, b, header) {
+			t.Errorf("%s: the origin saw %+v and %+v, the client %v", test.quirk, a, b, header)
+		}
+		c, _ := ask(t, addr, "/good", asked)
+		d, header := ask(t, addr, "/good", asked)
+		if c.port != d.port || c.proto != "HTTP/1.1" || c.connection != "" || header.Get("X-Bad") != "yes" {
+			t.Errorf("%s: the other origin saw %+v and %+v, the client %v", test.quirk, c, d, header)
+		}
+		if err := caddy.Stop(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func ask[T any](t *testing.T, addr, path string, asked chan T) (T, http.Header) {
+	t.Helper()
+	resp := get(t, "GET", "http://"+addr+path)
+	io.Copy(io.Discard, resp.Body)
+	return <-asked, resp.Header
+}
+
+// Whatever stands in a Caddyfile, the parsers of our directives answer or refuse.
+func FuzzCaddyfile(f *testing.F) {
+	for _, seed := range []string{"deadlines {\n origin_header 5s\n route x\n}", "mount /x/* http://h/y/* {\n transport honeyant {\n quirks no_gzip\n }\n}", "log_headers request {\n sample 1/5\n}",
+		"content_type off", "ledger {\n total 5m\n}", "mount / http://h", "mount /x {"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, directive string) {
+		if strings.Contains(directive, "import") || strings.Contains(directive, "{$") {
+			t.Skip("reads files and the environment")
+		}
+		config, err := adapt("http://127.0.0.1:1 {\n" + directive + "\n}\n")
+		if err == nil && !json.Valid(config) {
+			t.Fatalf("%q became %q", directive, config)
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -24,6 +25,9 @@ const tunnelsOutliveReload = 24 * time.Hour
 // listening on sockets that are handed on, the gate before all routes, HTTP/1.1 and 2, upgraded connections that
 // outlive a reload, a limit for old configurations, no administration.
 func finish(config []byte, drain time.Duration) ([]byte, error) {
+	if string(bytes.TrimSpace(config)) == "null" {
+		config = []byte("{}") // which Caddy takes for the same
+	}
 	config, err := gateway.Complete(config)
 	if err != nil {
 		return nil, err

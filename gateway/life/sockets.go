@@ -150,7 +150,7 @@ func duplicate(c syscall.Conn, name string) (*os.File, error) {
 }
 
 // covers tells if a socket bound to have serves what was asked for: the same port, and the same
-// address, or any address where any was asked for.
+// address unless any was asked for.
 func covers(have netip.AddrPort, asked string) bool {
 	host, port, err := net.SplitHostPort(asked)
 	if err != nil || port != strconv.Itoa(int(have.Port())) {
@@ -158,7 +158,7 @@ func covers(have netip.AddrPort, asked string) bool {
 	}
 	addr, err := netip.ParseAddr(host)
 	if host == "" || err == nil && addr.IsUnspecified() {
-		return have.Addr().IsUnspecified()
+		return true // who passes a socket of that port has chosen the address
 	}
 	return err == nil && addr.Unmap() == have.Addr().Unmap()
 }
