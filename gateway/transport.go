@@ -55,6 +55,10 @@ func (m *transportModule) CaddyModule() caddy.ModuleInfo {
 // bytes.
 const maxResponseHeader = 256 << 10
 
+// maxIdle is how many connections to one origin are kept where none is configured. They are kept
+// for seconds only, and fewer than there are clients at once would be opened again and again.
+const maxIdle = 256
+
 // Provision builds the transport. The deadlines of Caddy's are left off, or set beyond ours,
 // since ours name what fired.
 func (m *transportModule) Provision(ctx caddy.Context) error {
@@ -74,6 +78,9 @@ func (m *transportModule) Provision(ctx caddy.Context) error {
 	}
 	if m.KeepAlive.IdleConnTimeout == 0 {
 		m.KeepAlive.IdleConnTimeout = caddy.Duration(limits.OriginIdle)
+	}
+	if m.KeepAlive.MaxIdleConnsPerHost == 0 {
+		m.KeepAlive.MaxIdleConnsPerHost = maxIdle
 	}
 	if err := m.HTTPTransport.Provision(ctx); err != nil {
 		return err
