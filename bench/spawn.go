@@ -57,6 +57,10 @@ func (s *session) spawnGo(ctx context.Context, w *Workspace) error {
 		s.skip(Skip{Name: name, Reason: "no Go is installed"})
 		return nil
 	}
+	if !s.pace.cold || !s.wanted(name) {
+		s.skip(Skip{Name: name, Reason: onlyFull})
+		return nil
+	}
 	g, err := newGoBuild(w, "hello.go", map[string]string{"main.go": helloSource, "go.mod": "module hello\n\ngo 1.18\n"})
 	if err != nil {
 		return err
