@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/honeyant/honeyant"
@@ -237,7 +238,11 @@ func (v *inventory) judgeUnknown(ctx context.Context, store honeyant.StoreID, e 
 	if err != nil {
 		return err
 	}
-	var unknown []suspect
+	confirmed, err := v.s.confirmed(ctx)
+	if err != nil {
+		return err
+	}
+	var unknown, looked []suspect
 	m := v.s.o.Map()
 	if m == nil {
 		return honeyant.E("maintenance.inventory", honeyant.NotLeader, "", nil)
@@ -249,9 +254,12 @@ func (v *inventory) judgeUnknown(ctx context.Context, store honeyant.StoreID, e 
 			if err != nil {
 				return err
 			}
-			if !known {
+			if !known && s.id.Incarnation() < confirmed {
 				state.Unknown++
-				state.Refused = fmt.Sprintf("%s holds replicas made before the metadata were promoted or restored that no file refers to: nothing is deleted until a person has looked", store)
+				looked = append(looked, s) // a person has confirmed: however many they are
+			} else if !known {
+				state.Unknown++
+				state.Refused = fmt.Sprintf("%s holds replicas made before the metadata were promoted or restored that no file refers to: nothing is deleted until a person has looked and says honeyant fsck --confirm-incarnation", store)
 			}
 			continue
 		}
@@ -272,12 +280,42 @@ func (v *inventory) judgeUnknown(ctx context.Context, store honeyant.StoreID, e 
 		return nil
 	}
 	now := time.Now()
-	for _, s := range unknown {
+	for _, s := range append(unknown, looked...) {
 		if _, known := v.quarantine[s]; !known {
 			v.quarantine[s] = now
 		}
 	}
 	return nil
+}
+
+// confirmedSetting is the incarnation, in decimal, below which a person has confirmed that replicas
+// which no file refers to may go.
+const confirmedSetting = "confirmed_incarnation"
+
+// confirmed reads it; 0 if nobody has confirmed anything.
+func (s *Service) confirmed(ctx context.Context) (uint32, error) {
+	r, err := meta.Do(ctx, s.o.Meta, &meta.GetSetting{Name: confirmedSetting})
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseUint(string(r.Value), 10, 32)
+	if err != nil {
+		return 0, nil // absent, or nothing that a person confirmed
+	}
+	return uint32(n), nil
+}
+
+// ConfirmIncarnation says that a person has looked: replicas made before the present incarnation
+// that no file refers to go into quarantine, and are deleted when it is over. A later promotion or
+// restore needs a confirmation of its own. It answers the present incarnation.
+func (s *Service) ConfirmIncarnation(ctx context.Context) (uint32, error) {
+	m := s.o.Map()
+	if m == nil {
+		return 0, honeyant.E("maintenance.ConfirmIncarnation", honeyant.NotLeader, "", nil)
+	}
+	value := strconv.AppendUint(nil, uint64(m.Incarnation), 10)
+	_, err := meta.Do(ctx, s.o.Meta, &meta.PutSetting{Name: confirmedSetting, Value: value})
+	return m.Incarnation, err
 }
 
 // listed tells whether metadata list exactly this replica, or are about to (an intent has no

@@ -1,6 +1,7 @@
 package maintenance_test
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"time"
@@ -172,6 +173,38 @@ func TestInventoryClearsASmallStore(t *testing.T) {
 		})
 		if !r.well(2) {
 			t.Error("a listed replica is gone")
+		}
+	})
+}
+
+// After a promotion unlisted replicas of the incarnation before stopped every deletion for ever: a
+// person can now confirm them, for this promotion and not for a later one.
+func TestConfirmedIncarnationGoes(t *testing.T) {
+	run(t, 2, func(r *rig) {
+		r.write(1, 2)
+		listed := len(r.stores.held[1])
+		for i := range 100 {
+			r.stores.put(1, honeyant.NewChunkID(0, 1, uint64(1000+i)))
+		}
+		later := honeyant.NewChunkID(9, 1, 1)
+		r.o.Quarantine = time.Hour
+		r.start()
+		<-time.After(3 * time.Hour)
+		if st := r.jobs.State().Inventory; st.Refused == "" || len(r.stores.held[1]) != listed+100 {
+			t.Errorf("%d left, %+v", len(r.stores.held[1]), st)
+		}
+		if now, err := r.jobs.ConfirmIncarnation(context.Background()); err != nil || now != 1 {
+			t.Error(now, err)
+		}
+		r.eventually("cleared", 5*time.Hour, func() bool {
+			r.stores.mu.Lock()
+			defer r.stores.mu.Unlock()
+			return len(r.stores.held[1]) == listed
+		})
+		r.stores.put(1, later)
+		<-time.After(3 * time.Hour)
+		if st := r.jobs.State().Inventory; st.Refused == "" || !r.stores.has(1, later) {
+			t.Errorf("what nobody confirmed: %+v", st)
 		}
 	})
 }

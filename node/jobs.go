@@ -68,6 +68,16 @@ func (n *Node) scrubNow(ctx context.Context, _ admin.None) (admin.None, error) {
 	return admin.None{}, s.ScrubNow(ctx)
 }
 
+// confirmIncarnation lets go what a person has looked at: replicas made before the last promotion or
+// restore that no file refers to.
+func (n *Node) confirmIncarnation(ctx context.Context, _ admin.None) (uint32, error) {
+	s, err := n.service()
+	if err != nil {
+		return 0, err
+	}
+	return s.ConfirmIncarnation(ctx)
+}
+
 // maxFaults is how many faults a report names; the rest is counted.
 const maxFaults = 200
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 
@@ -10,11 +11,15 @@ import (
 )
 
 func newFsck(o *options) *cobra.Command {
-	return &cobra.Command{
+	confirmed, yes := false, false
+	c := &cobra.Command{
 		Use: "fsck", Short: "check metadata against what the stores really hold", Args: cobra.NoArgs,
-		Long:    "Checks the metadata in themselves, then asks every store what it holds and compares. It only reports:\nwhat is missing is healed by itself; what is unknown is quarantined for a day before it is reclaimed.\nExit code 1 if something is wrong.",
-		Example: "  honeyant fsck",
+		Long:    "Checks the metadata in themselves, then asks every store what it holds and compares. It only reports:\nwhat is missing is healed by itself; what is unknown is quarantined for a day before it is reclaimed.\n\nReplicas that no file refers to and that were made before a promotion or restore are kept until a person says\n--confirm-incarnation: should a node that was given up come back, they may be all that is left of its last changes.\nExit code 1 if something is wrong.",
+		Example: "  honeyant fsck\n  honeyant fsck --confirm-incarnation",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if confirmed {
+				return confirmIncarnation(cmd.Context(), o, yes)
+			}
 			var r admin.FsckReport
 			if err := o.client().Call(cmd.Context(), "fsck", nil, &r); err != nil {
 				return err
@@ -32,6 +37,25 @@ func newFsck(o *options) *cobra.Command {
 			return nil
 		},
 	}
+	c.Flags().BoolVar(&confirmed, "confirm-incarnation", false, "let go the replicas from before the last promotion or restore that no file refers to")
+	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	return c
+}
+
+func confirmIncarnation(ctx context.Context, o *options, yes bool) error {
+	err := confirm("Replicas that no file refers to and that were made before the last promotion or restore go into quarantine,\nand are deleted a day later. What a lost node had acknowledged and nobody else has is gone for good then.", yes)
+	if err != nil {
+		return err
+	}
+	var incarnation uint32
+	if err := o.client().Call(ctx, "fsck.confirm", nil, &incarnation); err != nil {
+		return err
+	}
+	if o.json {
+		return printJSON(os.Stdout, map[string]uint32{"incarnation": incarnation})
+	}
+	fmt.Printf("Confirmed for what was made before incarnation %d.\n", incarnation)
+	return nil
 }
 
 func showFsck(r *admin.FsckReport) {
