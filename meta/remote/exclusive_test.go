@@ -250,7 +250,7 @@ func (r *jotters) end() (local, asked, refused int64, lost int) {
 func (r *jotters) isolate(n int, d time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if time.Since(r.cut[n]) > 2*time.Second || d < time.Second { // it has time to come back
+	if time.Since(r.cut[n]) > time.Second { // it has had time to come back
 		r.cut[n] = time.Now().Add(d)
 	}
 }
