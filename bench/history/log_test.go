@@ -56,8 +56,8 @@ func TestRunsOfAllMachinesComeBackByTime(t *testing.T) {
 	}
 }
 
-// Every length at which a crash can cut the last append: the runs before it stay, the next
-// append leaves no trace of it.
+// Lengths at which a crash can cut the last append, each byte of its head and tail among them: the
+// runs before it stay, the next append leaves no trace of it.
 func TestTornTail(t *testing.T) {
 	dir := t.TempDir()
 	mustAppend(t, dir, aRun("m", "1", day(1)))
@@ -66,6 +66,9 @@ func TestTornTail(t *testing.T) {
 	mustAppend(t, dir, aRun("m", "2", day(2)))
 	both, _ := os.ReadFile(path)
 	for cut := len(first); cut < len(both); cut++ {
+		if cut > len(first)+30 && cut < len(both)-5 && cut%41 != 0 {
+			continue
+		}
 		for _, filled := range []bool{false, true} { // or the length is there and the bytes are not
 			torn := bytes.Clone(both[:cut])
 			if filled {
