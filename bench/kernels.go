@@ -20,10 +20,10 @@ type kernel struct {
 
 func kernels() []kernel {
 	return []kernel{
-		{"sort", 190, sortKernel},
+		{"sort", 250, sortKernel},
 		{"json", 2600, jsonKernel},
-		{"float", 270, floatKernel},
-		{"regexp", 125, regexpKernel},
+		{"float", 520, floatKernel},
+		{"regexp", 660, regexpKernel},
 		{"primes", 0, primesKernel},
 	}
 }
