@@ -332,7 +332,8 @@ func answers(ctx context.Context, path string) error {
 	}()
 	select {
 	case err := <-result:
-		if errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.ECONNABORTED) {
+		// ECANCELED: the daemon was killed just now, and the kernel still takes its rings apart.
+		if errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.ECONNABORTED) || errors.Is(err, unix.ECANCELED) {
 			return unix.ENOTCONN
 		}
 		return nil
