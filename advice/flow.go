@@ -17,17 +17,18 @@ import (
 // What the path costs, in processor seconds per 10^9 bytes on a processor of Speed 1, all of
 // the kernel's and the program's work. doc/advice.md says how these were measured.
 const (
-	cpuWriteClient = 3.5
-	cpuWriteStore  = 2.6
-	cpuReadClient  = 1.8
-	cpuReadStore   = 1.2
+	cpuWriteClient = 3.0
+	cpuWriteStore  = 6.0
+	cpuReadClient  = 3.3
+	cpuReadStore   = 1.9
 )
 
 const (
-	chunkMB      = 4.194304 // 4 MiB
-	readAheadMB  = 8.388608 // what one reader has asked for ahead
-	pieceMB      = 1.048576 // of which each request is
-	healParallel = 3        // chunks that are healed at once
+	chunkMB         = 4.194304 // 4 MiB
+	readAheadMB     = 8.388608 // what one reader has asked for ahead
+	pieceMB         = 1.048576 // of which each request is
+	readAheadPieces = 8
+	healParallel    = 3 // chunks that are healed at once
 )
 
 // Limit is one thing that bounds a rate.
@@ -195,22 +196,19 @@ func chunksInFlight(m Machine) float64 {
 // time of one that meets no queue.
 func (c *Colony) writeWindow(w int) Limit {
 	m := c.Machines[w]
-	slowest, fsync, rtt := m.Net.Value*tcpEfficiencyOf(m.Net), 0.0, m.RTT.Value
+	slowest := m.Net.Value * tcpEfficiencyOf(m.Net)
 	for i, s := range c.shares(w) {
 		if s > 0 {
 			slowest = min(slowest, c.Machines[i].DiskWrite.Value)
 			if i != w {
 				slowest = min(slowest, c.Machines[i].Net.Value*tcpEfficiencyOf(c.Machines[i].Net))
 			}
-			fsync = max(fsync, c.Machines[i].Fsync.Value)
 		}
 	}
-	ms := chunkMB/slowest*1000 + 2*rtt + fsync
 	if c.Way == WayBucket {
 		slowest = min(slowest, c.Bucket.Stream.Value)
-		ms = chunkMB/slowest*1000 + c.Bucket.Latency.Value
 	}
-	ms += c.commitMS(w)
+	ms := chunkMB/slowest*1000 + c.chunkWait(w)
 	n := chunksInFlight(m)
 	return Limit{What: fmt.Sprintf("%.0f chunks in flight, %.0f ms each, commit included", n, ms), Capacity: n * chunkMB, Demand: ms / 1000, MBps: n * chunkMB / ms * 1000}
 }
@@ -237,10 +235,31 @@ func (c *Colony) writer(w int, sustained bool) Throughput {
 
 func (c *Colony) allWriters(sustained bool) Throughput {
 	sum := newDemand(len(c.Machines))
+	inFlight, wait := 0.0, 0.0
 	for w := range c.Machines {
 		sum.add(c.writeDemand(w), 1/float64(len(c.Machines)))
+		inFlight += chunksInFlight(c.Machines[w])
+		wait += c.chunkWait(w) / float64(len(c.Machines)) / 1000
 	}
-	return least(c.bound(sum, sustained))
+	limits := c.bound(sum, sustained)
+	if len(c.Machines) > 1 {
+		limits = meeting(limits, int(inFlight), chunkMB, wait)
+	}
+	return least(limits)
+}
+
+// chunkWait is how many milliseconds a chunk waits while nobody works on it: round trips, fsync, commit.
+func (c *Colony) chunkWait(w int) float64 {
+	if c.Way == WayBucket {
+		return c.Bucket.Latency.Value + c.commitMS(w)
+	}
+	fsync := 0.0
+	for i, s := range c.shares(w) {
+		if s > 0 {
+			fsync = max(fsync, c.Machines[i].Fsync.Value)
+		}
+	}
+	return 2*c.Machines[w].RTT.Value + fsync + c.commitMS(w)
 }
 
 func (c *Colony) oneReader(own, sustained bool) Throughput {
@@ -258,10 +277,16 @@ func (c *Colony) reader(w int, own, sustained bool) Throughput {
 
 func (c *Colony) allReaders(own, sustained bool) Throughput {
 	sum := newDemand(len(c.Machines))
+	wait := 0.0
 	for w := range c.Machines {
 		sum.add(c.readDemand(w, own), 1/float64(len(c.Machines)))
+		wait += 2 * c.Machines[w].RTT.Value / float64(len(c.Machines)) / 1000
 	}
-	return least(c.bound(sum, sustained))
+	limits := c.bound(sum, sustained)
+	if len(c.Machines) > 1 {
+		limits = meeting(limits, len(c.Machines)*readAheadPieces, pieceMB, wait)
+	}
+	return least(limits)
 }
 
 // median is the rate of the machine in the middle: half of the machines see at least that.

@@ -8,8 +8,11 @@ import (
 // Processor milliseconds of one small file on a processor of Speed 1. doc/advice.md says how
 // these were measured.
 const (
-	cpuCreateClient = 1.2 // create, write, close
-	cpuCreateLeader = 1.5
+	cpuCreateClient = 0.8 // create, write, close where the machine is alone
+	cpuCreateLeader = 0.25
+	cpuCommitClient = 1.6 // each commit that is waited for
+	cpuCommitLeader = 3.8
+	cpuCommitVoter  = 1.5 // a follower, on the way
 	cpuOpenClient   = 0.9 // open, read, close
 	cpuOpenLeader   = 0.5
 )
@@ -64,14 +67,20 @@ func (c *Colony) create(f small) SmallFiles {
 	step := fmt.Sprintf("%d ÷ (", f.threads)
 	if f.commits > 0 {
 		commit := c.commitMS(w)
-		ms += f.commits*commit + cpuLeader
+		cpuClient = f.commits * cpuCommitClient / c.speed(w, f.spent)
+		cpuLeader = f.commits * (cpuCommitLeader / c.speed(leader, f.spent))
+		voter := 0.0
+		if c.voters() > 1 {
+			voter = f.commits * cpuCommitVoter / c.speed(1, f.spent)
+		}
+		ms = f.commits*commit + cpuClient + cpuLeader + voter
 		step += fmt.Sprintf("%.0f × %.1f ms of commit", f.commits, commit)
 		if f.kb > 4 {
 			chunk, what := c.chunkMS(w, f.kb)
 			ms += chunk
 			step += fmt.Sprintf(" + %.1f ms %s", chunk, what)
 		}
-		step += fmt.Sprintf(" + %.1f ms of processors)", cpuClient+cpuLeader)
+		step += fmt.Sprintf(" + %.1f ms of processors)", cpuClient+cpuLeader+voter)
 	} else {
 		step += fmt.Sprintf("%.1f ms of the client's processors)", cpuClient)
 	}

@@ -1,0 +1,242 @@
+#!/usr/bin/env python3
+"""How far the plan's model is from real runs: Honeyant on four machines of the lab (n1-n3 store, n4 only mounts) with
+shaped links, beside what `honeyant plan --machines` says of the same links, disks and round trips.
+
+Copy it beside labcore.py with systems/honeyant.py; needs iperf3 and root.
+
+    model.py [--rates 200,800] [--out model.json]      links of 200 and then 800 Mbit/s in both directions
+"""
+import argparse, json, os, subprocess, sys, threading, time
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'systems'))
+import labcore
+from labcore import NODES, STORAGE, IP, BR, sh
+from honeyant import Honeyant, PROGRAM
+
+MB = 1e6
+
+
+def shape(rates):
+    for n in NODES:
+        for ns, dev in ((n, 'eth0'), (BR, 'p' + n)):
+            sh('tc -n %s qdisc add dev %s root handle 1: htb default 1' % (ns, dev))
+            sh('tc -n %s class add dev %s parent 1: classid 1:1 htb rate %dmbit ceil %dmbit burst 64k cburst 64k quantum 60000' % (ns, dev, rates[n], rates[n]))
+
+
+def tcp_rate(a, b):
+    """MB/s of data from a to b"""
+    server = subprocess.Popen(['nsenter', '--net=/run/netns/' + b, 'iperf3', '-s', '-1'], stdout=subprocess.DEVNULL)
+    time.sleep(0.3)
+    out = sh(['nsenter', '--net=/run/netns/' + a, 'iperf3', '-J', '-t', '4', '-O', '1', '-c', IP[b]])
+    server.wait(10)
+    return json.loads(out)['end']['sum_received']['bits_per_second'] / 8 / MB
+
+
+ECHO = """
+import socket, sys, time
+if len(sys.argv) == 1:
+    l = socket.create_server(('', 7999)); c = l.accept()[0]
+    c.setsockopt(6, 1, 1)
+    while (x := c.recv(1)): c.send(x)
+else:
+    c = socket.create_connection((sys.argv[1], 7999)); c.setsockopt(6, 1, 1); took = []
+    for _ in range(200):
+        t = time.time(); c.send(b'x'); c.recv(1); took.append(time.time() - t)
+    print(sorted(took)[100] * 1000)
+"""
+
+
+def rtt_ms(a, b):
+    """median of a byte back and forth on a connection"""
+    server = subprocess.Popen(['nsenter', '--net=/run/netns/' + b, sys.executable, '-c', ECHO])
+    time.sleep(1)
+    out = sh(['nsenter', '--net=/run/netns/' + a, sys.executable, '-c', ECHO, IP[b]])
+    server.wait(10)
+    return float(out)
+
+
+def fsync_ms(d):
+    fd = os.open(d + '/fsync-probe', os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    took = []
+    for _ in range(200):
+        t = time.time()
+        os.write(fd, b'x' * 4096)
+        os.fdatasync(fd)
+        took.append(time.time() - t)
+    os.close(fd)
+    os.unlink(d + '/fsync-probe')
+    return sorted(took)[100] * 1000
+
+
+def disk_rates(d):
+    """MB/s written and read with O_DIRECT"""
+    f = d + '/disk-probe'
+    t = time.time()
+    sh('dd if=/dev/zero of=%s bs=1M count=512 oflag=direct conv=fsync' % f)
+    w = 512 * 1.048576 / (time.time() - t)
+    t = time.time()
+    sh('dd if=%s of=/dev/null bs=1M iflag=direct' % f)
+    r = 512 * 1.048576 / (time.time() - t)
+    os.unlink(f)
+    return w, r
+
+
+BLOCK = os.urandom(8 << 20)
+
+
+def write(path, mib):
+    t = time.time()
+    with open(path, 'wb', buffering=0) as f:
+        for i in range(mib):
+            at = (i * 1048573) % (7 << 20)
+            f.write(BLOCK[at:at + (1 << 20)])
+        os.fsync(f.fileno())
+    return mib * 1.048576 / (time.time() - t)
+
+
+def read(path):
+    t, n = time.time(), 0
+    with open(path, 'rb', buffering=0) as f:
+        while True:
+            b = f.read(1 << 20)
+            if not b:
+                return n / MB / (time.time() - t)
+            n += len(b)
+
+
+def together(jobs):
+    """MB/s in sum: all bytes over the time until the last has ended"""
+    t, done = time.time(), [None] * len(jobs)
+    def run(i):
+        done[i] = jobs[i][0]()
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(len(jobs))]
+    for x in threads: x.start()
+    for x in threads: x.join()
+    return sum(j[1] for j in jobs) * 1.048576 / (time.time() - t)
+
+
+def small(d, name, files, size=4096, sync=False):
+    """files a second by one thread"""
+    t = time.time()
+    for i in range(files):
+        with open('%s/%s-%d' % (d, name, i), 'wb', buffering=0) as f:
+            f.write(BLOCK[i * 7:i * 7 + size])
+            if sync:
+                os.fsync(f.fileno())
+    return files / (time.time() - t)
+
+
+def cpu_seconds(s):
+    total = {}
+    for g in s.groups():
+        n = g.split('.')[0]
+        total[n] = total.get(n, 0) + int(open('%s/%s/cpuacct.usage' % (s.cg, g)).read()) / 1e9
+    return total
+
+
+def one_run(name, rates, speed, mib):
+    labcore.net_up('raw')
+    shape(rates)
+    labcore.disks_up()
+    s = Honeyant()
+    rows = []
+    try:
+        net = {n: tcp_rate(n, 'n1' if n != 'n1' else 'n2') for n in NODES}
+        rtt = rtt_ms('n4', 'n1')
+        disks = {n: disk_rates(s.disk(n)) for n in STORAGE}
+        fsync = {n: fsync_ms(s.disk(n)) for n in STORAGE}
+        csv = s.run + '/machines.csv'
+        with open(csv, 'w') as f:
+            f.write('name,disk_gb,net_mb_per_s,disk_write_mb_per_s,disk_read_mb_per_s,fsync_ms,rtt_ms,cpu_speed,processors,memory_gb\n')
+            for n in NODES:
+                w, r = disks.get(n, (1000, 1000))
+                f.write('%s,%s,%.2f,%.0f,%.0f,%.3f,%.3f,%.2f,2,0.5\n' % (n, 6 if n in STORAGE else 0, net[n], w, r, fsync.get(n, 0.1), rtt, speed))
+        out = subprocess.run([PROGRAM, 'plan', '--machines', csv, '--json'], capture_output=True, text=True, check=True).stdout
+        ways = {w['title']: w for w in json.loads(out)['ways']}
+        print(open(csv).read(), flush=True)
+        s.start()
+        for n in NODES:
+            s.mount(n)
+        busy = {}
+
+        def measured(what, model, value, unit='MB/s', moved=0, before=None):
+            after = cpu_seconds(s)
+            per = {n: round((after[n] - before.get(n, 0)) / (moved / 1000), 2) for n in after} if before and moved else None
+            row = {'run': name, 'what': what, 'unit': unit, 'model': round(model, 1), 'measured': round(value, 1), 'ratio': round(model / value, 2), 'cpu_s_per_gb_or_1000_files': per}
+            rows.append(row)
+            print(json.dumps(row), flush=True)
+
+        def again(n):
+            s.umount(n)
+            s.mount(n)
+
+        for way, policy in (('equal workers', None), ('one honeypot', 'copies=1 placement=pinned:s1'), ('equal workers, first copy at home', 'copies=2 placement=local')):
+            w = ways[way]
+            alone = {x['machine']: x for x in w['each_alone']}
+            d = {n: '%s/%s' % (s.mp(n), way.replace(' ', '-').replace(',', '')) for n in NODES}
+            os.mkdir(d['n4'])
+            if policy:
+                s.cli('n4', 'policy', 'set', d['n4'], *policy.split())
+            gb = mib * 1.048576
+            for n in ('n4', 'n2'):
+                c = cpu_seconds(s)
+                v = write('%s/one-%s' % (d[n], n), mib)
+                measured('%s: %s alone writes' % (way, n), alone[n]['write']['mb_per_s'], v, moved=gb, before=c)
+            c = cpu_seconds(s)
+            v = together([(lambda n=n: write('%s/all-%s' % (d[n], n), mib // 2), mib // 2) for n in NODES])
+            measured(way + ': all four write', w['write_all']['mb_per_s'], v, moved=2 * gb, before=c)
+            home = way.endswith('home')
+            for n in NODES:
+                again(n)
+            c = cpu_seconds(s)
+            n = 'n2' if home else 'n4'
+            v = read('%s/one-%s' % (d[n], n))
+            measured('%s: %s alone reads%s' % (way, n, ' its own' if home else ''), alone[n]['read']['mb_per_s'], v, moved=gb, before=c)
+            if not home:
+                others = dict(zip(NODES, NODES[1:] + NODES[:1]))
+                v = together([(lambda n=n: read('%s/all-%s' % (d[n], others[n])), mib // 2) for n in NODES])
+                measured(way + ': all four read', w['read_all']['mb_per_s'], v)
+        w = {k: v['per_second'] for k, v in ways['equal workers']['small_files_written'].items()}
+        for what, key, files, size, sync in (('4 KiB, alone', 'alone_4kib', 3000, 4096, False), ('4 KiB, fsynced', 'fsynced_4kib', 300, 4096, True),
+                                             ('64 KiB, alone', 'alone_64kib', 600, 65536, False), ('64 KiB, fsynced', 'fsynced_64kib', 200, 65536, True)):
+            d = s.mp('n4') + '/' + key
+            os.mkdir(d)
+            c = cpu_seconds(s)
+            v = small(d, 'f', files, size, sync)
+            time.sleep(2)  # the journal
+            measured('files of %s' % what, w[key], v, '/s', files / 1000, c)
+        d = {n: s.mp(n) + '/shared' for n in NODES}
+        os.mkdir(d['n4'])
+        c = cpu_seconds(s)
+        rates = {}
+        ts = [threading.Thread(target=lambda n=n: rates.__setitem__(n, small(d[n], n, 300))) for n in ('n3', 'n4')]
+        for t in ts: t.start()
+        for t in ts: t.join()
+        measured('files of 4 KiB, two machines in one directory, n4', w['shared_4kib'], rates['n4'], '/s', 0.6, c)
+    finally:
+        s.stop()
+        labcore.disks_down()
+        labcore.net_down()
+    return rows
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument('--rates', default='200,800')
+    p.add_argument('--speed', type=float, default=1, help='cpu.score.1 / 1000 of this machine')
+    p.add_argument('--mib', type=int, default=256)
+    p.add_argument('--out', default='model.json')
+    a = p.parse_args()
+    rows = []
+    for r in a.rates.split(','):
+        rates = {n: int(r.split('/')[0]) for n in NODES}
+        if '/' in r:
+            rates['n3'] = int(r.split('/')[1])
+        name = r.replace('/', ' Mbit/s, n3 ') + ' Mbit/s'
+        rows += one_run(name, rates, a.speed, a.mib)
+        json.dump(rows, open(a.out, 'w'), indent=1)
+    print('\n| links | | model | measured | model ÷ measured |\n|---|---|---|---|---|')
+    for r in rows:
+        print('| %(run)s | %(what)s, %(unit)s | %(model)g | %(measured)g | %(ratio)g |' % r)
+
+
+main()
