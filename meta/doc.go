@@ -40,4 +40,8 @@
 //	    changes nothing; the caller asks for less at a time. [24]
 //	M12 An answer leaves only when nobody remembers anything, under a lease, that a change which it shows has made
 //	    wrong. [15, 17]
+//	M13 Nothing is answered to anybody, nor changed, after a look at an inode that another session holds exclusively, or
+//	    may hold since an earlier epoch. [17, 18, 19]
+//	M14 An exclusive lease ends when it is returned, when its session is closed, or when its session's leases have lapsed
+//	    and somebody wants it. No Flush is evaluated before its session has said what it holds. [14, 18]
 package meta

@@ -284,3 +284,15 @@ func TestSettings(t *testing.T) {
 	b.fails(honeyant.NotPermitted, &meta.PutSetting{Name: meta.SettingCluster, Value: []byte("y")})
 	b.fails(honeyant.Exist, &meta.Bootstrap{Cluster: "y"})
 }
+
+// Any member could set the feature level to anything, and no node started again.
+func TestFeatureLevelOnlyRisesToWhatIsKnown(t *testing.T) {
+	b, _ := newBare(t, 1)
+	for _, level := range []string{"", "0", "2", "4294967295", "99999999999", "-1", "1 ", "01", "+1", "one", "\x00"} {
+		b.fails(honeyant.Invalid, &meta.PutSetting{Name: meta.SettingFeatureLevel, Value: []byte(level)})
+	}
+	b.ok(&meta.PutSetting{Name: meta.SettingFeatureLevel, Value: []byte("1")})
+	if level := b.ok(&meta.ListNodes{}).(*meta.MapReply).Map.FeatureLevel; level != 1 {
+		t.Errorf("the level is %d", level)
+	}
+}

@@ -3,6 +3,7 @@ package meta
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/rpc/wire"
@@ -38,6 +39,9 @@ func (o *PutSetting) eval(tx *Tx) (Reply, error) {
 	if o.Name == SettingCluster {
 		return nil, honeyant.E(op, honeyant.NotPermitted, o.Name, nil)
 	}
+	if err := o.checkLevel(tx); err != nil {
+		return nil, err
+	}
 	k := nameKey(tabSetting, o.Name)
 	old, was := tx.get(k)
 	if o.Compare && !bytes.Equal(old, o.Expect) {
@@ -51,6 +55,28 @@ func (o *PutSetting) eval(tx *Tx) (Reply, error) {
 	}
 	return &Done{}, nil
 }
+
+// checkLevel lets the feature level only rise, and only to one that this program reads: any
+// other value would keep every node from starting again.
+func (o *PutSetting) checkLevel(tx *Tx) error {
+	if o.Name != SettingFeatureLevel {
+		return nil
+	}
+	now := uint64(1)
+	if old, ok := tx.get(nameKey(tabSetting, SettingFeatureLevel)); ok {
+		if n, err := strconv.ParseUint(string(old), 10, 32); err == nil {
+			now = n
+		}
+	}
+	level, err := strconv.ParseUint(string(o.Value), 10, 32)
+	if err != nil || strconv.FormatUint(level, 10) != string(o.Value) || level < now || level > max(now, FeatureLevel) {
+		return honeyant.E("meta.PutSetting", honeyant.Invalid, o.Name, fmt.Errorf("%.20q: the level is %d and can be raised up to %d", o.Value, now, max(now, FeatureLevel)))
+	}
+	return nil
+}
+
+// FeatureLevel is the highest level of formats that this program reads (rule 34).
+const FeatureLevel = 1
 
 // MaxSetting is the largest value of a setting, in bytes.
 const MaxSetting = 64 << 10

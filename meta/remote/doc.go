@@ -15,6 +15,8 @@
 //	    their TTL after the newest answered renewal was sent. A new epoch's leader hears that the session knows
 //	    of it only after the leases of the old one are out of use. [15, 17]
 //	W5  Every call ends with its context or after Options.Deadline ("meta-call").
-//	W6  A change whose caller has gone without its outcome is never done after a change that was asked for later:
+//	W8  Exclusive leases are used only while leases are in force and everything held was claimed in the present era. What
+//	    was recalled or returned since a Take began is not in its answer. [17, 18]
+//	W7  A change whose caller has gone without its outcome is never done after a change that was asked for later:
 //	    no change is sent before that outcome is known. [23]
 package remote

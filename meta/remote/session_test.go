@@ -221,7 +221,7 @@ func TestDeadlineAndResolution(t *testing.T) {
 	})
 }
 
-// W6: a program that was told EIO by an unlink and then makes the file anew must not lose it to the
+// W7: a program that was told EIO by an unlink and then makes the file anew must not lose it to the
 // unlink's late repetition.
 func TestLateChangesNeverOvertakeNewerOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 )
 
 // slotTable hands out the session's slots, the lowest free one first, so that few are ever used. It hands out none
-// while a slot is left: a change whose caller has gone must not be done after one that was asked for later (W6).
+// while a slot is left: a change whose caller has gone must not be done after one that was asked for later (W7).
 type slotTable struct {
 	free    chan struct{} // one token a free slot
 	mu      sync.Mutex    // guards below
