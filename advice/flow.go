@@ -17,10 +17,10 @@ import (
 // What the path costs, in processor seconds per 10^9 bytes on a processor of Speed 1, all of
 // the kernel's and the program's work. doc/advice.md says how these were measured.
 const (
-	cpuWriteClient = 3.0
-	cpuWriteStore  = 6.0
-	cpuReadClient  = 3.3
-	cpuReadStore   = 1.9
+	cpuWriteClient = 1.9
+	cpuWriteStore  = 3.8
+	cpuReadClient  = 2.1
+	cpuReadStore   = 1.2
 )
 
 const (

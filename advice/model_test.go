@@ -142,7 +142,7 @@ func TestModelBesideTheLab(t *testing.T) {
 		for i, net := range nets {
 			m := even(fmt.Sprintf("n%d", i+1))
 			m.Net, m.RTT, m.Fsync, m.DiskWrite, m.DiskRead = given(net), given(0.019), given(1), given(450), given(450)
-			m.Speed, m.Cores, m.MemoryGB, m.DiskGB = given(1.6), given(2), given(0.5), given(6)
+			m.Speed, m.Cores, m.MemoryGB, m.DiskGB = given(1), given(2), given(0.5), given(6)
 			machines = append(machines, m)
 		}
 		machines[3].DiskGB = given(0) // only mounts
