@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -99,6 +100,9 @@ func (b *benchOptions) startColony(ctx context.Context) error {
 		fmt.Fprintf(os.Stderr, "honeyant: not measured: %s: %s\n", name, k.Reason)
 	}
 	if failed != nil && len(runs) == 0 {
+		if errors.Is(failed, honeyant.NotExist) { // a name that no node has
+			return &usageError{failed}
+		}
 		return failed
 	}
 	if len(runs) == 0 {
