@@ -151,6 +151,22 @@ type WhyReport struct {
 	Policy    string     `json:"policy"`
 	Chunks    []WhyChunk `json:"chunks"`
 	Sentences []string   `json:"sentences"`
+	// Leases lists which nodes may answer for it from memory, or change it by themselves.
+	Leases []LeaseHolder `json:"leases"`
+}
+
+// LeaseHolder is a session that has a lease on a file or directory.
+type LeaseHolder struct {
+	Session       uint64  `json:"session"`
+	Node          string  `json:"node"`
+	Exclusive     bool    `json:"exclusive"` // it may change it without asking
+	Recalled      bool    `json:"recalled"`  // it was asked to give it back
+	SilentSeconds float64 `json:"silent_seconds"`
+}
+
+// LeaseQuery asks who has leases on an inode.
+type LeaseQuery struct {
+	Ino uint64 `json:"ino"`
 }
 
 // WhyChunk is one chunk of a file.

@@ -84,12 +84,37 @@ func (a *Agent) serveJoinConn(ctx context.Context, conn rpc.Conn) {
 	}()
 	if err != nil {
 		a.o.Log.Info("join refused", "from", conn.RemoteAddr(), "err", err)
-		answer, reply = []byte{joinRefused}, rpc.EncodeError(err)
+		answer, reply = []byte{joinRefused}, rpc.EncodeError(told(err))
 	}
 	if err := errors.Join(conn.SetWriteDeadline(time.Now().Add(joinPatience)), writeJoin(conn, append(answer, reply...))); err != nil {
 		a.o.Log.Debug("join answer not sent", "from", conn.RemoteAddr(), "err", err)
 	}
 }
+
+// told is what a stranger may know of why a join failed: what the leader judged about the
+// request itself. All else, as who leads and what is broken, stays in the log.
+func told(err error) error {
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		at, ok := e.(*honeyant.Error)
+		if !ok || at.Op != opJoin {
+			continue
+		}
+		switch at.Kind {
+		case honeyant.Invalid, honeyant.Permission, honeyant.NotPermitted, honeyant.Conflict:
+			plain := *at
+			plain.Node = 0
+			return &plain
+		}
+	}
+	switch honeyant.KindOf(err) {
+	case honeyant.Corrupt, honeyant.Invalid:
+		return honeyant.E(opJoin, honeyant.Invalid, "request", errors.New("it is not one that this version understands"))
+	}
+	return honeyant.E(opJoin, honeyant.Unavailable, "", errors.New("the cluster can not let anybody in just now: try again, and if it stays so look into a member's log"))
+}
+
+// opJoin marks what the leader says of a request for the one who made it.
+const opJoin = "cluster.Join"
 
 // forwardJoin takes a request to the leader, which may be here, until ctx ends.
 func (a *Agent) forwardJoin(ctx context.Context, raw []byte) ([]byte, error) {

@@ -34,6 +34,7 @@ func (n *Node) commands() (local, leader admin.Methods) {
 		"worker.resume": admin.Typed(n.resumeWorker),
 		"scrub":         admin.Typed(n.scrubNow),
 		"fsck":          admin.Typed(n.fsck),
+		"lease.holders": admin.Typed(n.leaseHolders),
 		"fsck.confirm":  admin.Typed(n.confirmIncarnation),
 	}
 	local = admin.Methods{

@@ -49,7 +49,7 @@ func openDatabase(fs vfs.FS, dir string, pools config.Pools, log *slog.Logger) (
 }
 
 // featureLevel is the highest level of formats that this program knows (rule 34).
-const featureLevel = 1
+const featureLevel = meta.FeatureLevel
 
 // understood refuses metadata of a level that this program does not know: as a follower it would copy them well, but it
 // could become their leader (rule 34).

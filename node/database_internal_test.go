@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/config"
+	"github.com/honeyant/honeyant/kv"
 	"github.com/honeyant/honeyant/kv/pebblekv"
 	"github.com/honeyant/honeyant/meta"
 )
@@ -40,11 +42,15 @@ func TestCheckKeepsItsMemory(t *testing.T) {
 
 // Rule 34: metadata of a level that this program does not know are not opened.
 func TestHigherFeatureLevelIsRefused(t *testing.T) {
-	_, err := pebbleHome(t, &meta.PutSetting{Name: meta.SettingFeatureLevel, Value: []byte("2")})
+	_, err := pebbleHome(t, &meta.PutSetting{Name: laterLevel, Value: []byte("2")})
 	if !errors.Is(err, honeyant.Unsupported) || !strings.Contains(err.Error(), "install a newer one") {
 		t.Fatal(err)
 	}
 }
+
+// laterLevel stands for the feature level where a later program has written it: this one
+// refuses to.
+const laterLevel = "feature_LEVEL"
 
 // pebbleHome is a database with a root and 30 files, and what more says.
 func pebbleHome(t *testing.T, more ...meta.Op) (*database, error) {
@@ -58,8 +64,19 @@ func pebbleHome(t *testing.T, more ...meta.Op) (*database, error) {
 		ops = append(ops, &meta.Make{Volume: honeyant.MainVolume, Parent: honeyant.RootIno, Name: fmt.Sprint(n), Mode: honeyant.ModeFile, Exclusive: true})
 	}
 	for _, op := range append(ops, more...) {
-		_, changes, err := meta.Eval(db, meta.Env{Incarnation: 1, Epoch: 1}, op)
-		if err := errors.Join(err, db.Apply(changes)); err != nil {
+		_, evaluated, err := meta.Eval(db, meta.Env{Incarnation: 1, Epoch: 1}, op)
+		if err != nil {
+			return nil, err
+		}
+		var changes kv.Batch
+		for _, c := range evaluated.Changes() {
+			if key := bytes.Replace(c.Key, []byte(laterLevel), []byte(meta.SettingFeatureLevel), 1); c.Delete {
+				changes.Delete(key)
+			} else {
+				changes.Put(key, c.Value)
+			}
+		}
+		if err := db.Apply(&changes); err != nil {
 			return nil, err
 		}
 	}

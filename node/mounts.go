@@ -204,7 +204,7 @@ func (m *mounts) add(ctx context.Context, req MountRequest) error {
 	if now := m.n.agent.Map(); now != nil {
 		incarnation = now.Incarnation
 	}
-	fs := fuse.New(v, fuse.Options{Incarnation: incarnation, SameCall: never, Deadline: m.n.cfg.CallDeadline, KernelCache: m.n.cfg.KernelCache, Log: m.n.log})
+	fs := fuse.New(v, fuse.Options{Incarnation: incarnation, Deadline: m.n.cfg.CallDeadline, KernelCache: m.n.cfg.KernelCache, Log: m.n.log})
 	mount, err := fuse.NewMount(ctx, fs, path, fuse.MountOptions{MaxInflight: int(m.n.pools.FUSE), Transport: transport, Log: m.n.log})
 	if err != nil {
 		return err
@@ -224,10 +224,6 @@ func inside(path, dir string) bool {
 	rel, err := filepath.Rel(dir, path)
 	return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
 }
-
-// never switches off the guess which of the kernel's questions belong to one system call: with leases the volume
-// answers repeated questions from memory anyway, and certainly not from before the call.
-const never = -1
 
 // watch forgets a mount that somebody took away with umount(8).
 func (m *mounts) watch(path string, one *mounted) {

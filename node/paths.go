@@ -106,6 +106,10 @@ func (n *Node) why(ctx context.Context, req PathRequest) (admin.WhyReport, error
 		return admin.WhyReport{}, err
 	}
 	r := admin.WhyReport{Path: req.Path, Ino: uint64(attr.Ino), Type: typeName(attr.Mode), SizeBytes: attr.Size, Chunks: []admin.WhyChunk{}}
+	// First, since the questions below may recall leases.
+	if err := callMethod(ctx, n.leaderCommand("lease.holders"), admin.LeaseQuery{Ino: uint64(attr.Ino)}, &r.Leases); err != nil {
+		return r, err
+	}
 	policy, err := meta.Do(ctx, n.doer, &meta.GetPolicy{Volume: honeyant.MainVolume, Ino: attr.Ino})
 	if err != nil {
 		return r, err
@@ -118,7 +122,37 @@ func (n *Node) why(ctx context.Context, req PathRequest) (admin.WhyReport, error
 		}
 	}
 	r.Sentences = append(r.Sentences, whySentences(&r, copies)...)
+	for _, l := range r.Leases {
+		r.Sentences = append(r.Sentences, leaseSentence(l))
+	}
 	return r, nil
+}
+
+// leaseHolders answers at the leader.
+func (n *Node) leaseHolders(_ context.Context, q admin.LeaseQuery) ([]admin.LeaseHolder, error) {
+	sessions := map[honeyant.SessionID]meta.SessionStatus{}
+	for _, s := range n.leader.Sessions() {
+		sessions[s.ID] = s
+	}
+	list := []admin.LeaseHolder{}
+	for _, h := range n.leader.Holders(meta.OpenFile{Volume: honeyant.MainVolume, Ino: honeyant.Ino(q.Ino)}) {
+		s := sessions[h.Session]
+		list = append(list, admin.LeaseHolder{
+			Session: uint64(h.Session), Node: s.Node.String(), Exclusive: h.Exclusive, Recalled: h.Recalled, SilentSeconds: s.Silence.Seconds(),
+		})
+	}
+	return list, nil
+}
+
+func leaseSentence(l admin.LeaseHolder) string {
+	out := fmt.Sprintf("%s answers for it from memory", l.Node)
+	if l.Exclusive {
+		out = fmt.Sprintf("%s is alone with it and changes it by itself; the others hear of that when they ask", l.Node)
+	}
+	if l.Recalled {
+		out += fmt.Sprintf(", and was asked to give that up (last heard of %.1f s ago)", l.SilentSeconds)
+	}
+	return out + "."
 }
 
 // whyChunks lists the chunks of a file and what is known of their copies.

@@ -1,6 +1,7 @@
 package volume
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"sync"
@@ -168,20 +169,20 @@ func (j *journal) has(ino honeyant.Ino) bool {
 
 // carryOut does an operation by itself if it can; otherwise (done false) the leader has to be asked, for which all is
 // prepared: inos is what it may change of what is held here. over is to be called when it has answered.
-func (j *journal) carryOut(ctx context.Context, s *session, op meta.Op) (r meta.Reply, err error, done bool, inos []honeyant.Ino) {
+func (j *journal) carryOut(ctx context.Context, s *session, op meta.Op) (r meta.Reply, done bool, inos []honeyant.Ino, err error) {
 	if s.holder == nil {
-		return nil, nil, false, nil
+		return nil, false, nil, nil
 	}
 	if evaluated(op) {
 		for range 4 {
 			if !meta.ReadOnly(op) {
 				if err := j.throttle(ctx, s); err != nil {
-					return nil, err, true, nil
+					return nil, true, nil, err
 				}
 			}
-			r, err, done := j.local(s, op)
+			r, done, err := j.local(s, op)
 			if done {
-				return r, err, true, nil
+				return r, true, nil, err
 			}
 			if meta.ReadOnly(op) || !j.takeFor(ctx, s, op) {
 				break
@@ -190,10 +191,10 @@ func (j *journal) carryOut(ctx context.Context, s *session, op meta.Op) (r meta.
 	}
 	if meta.ReadOnly(op) {
 		err := j.prepareRead(ctx, op)
-		return nil, err, err != nil, nil
+		return nil, err != nil, nil, err
 	}
 	inos, err = j.prepareChange(ctx, s, op)
-	return nil, err, err != nil, inos
+	return nil, err != nil, inos, err
 }
 
 // over is called when the leader has answered what carryOut had prepared.
@@ -218,11 +219,11 @@ func evaluated(op meta.Op) bool {
 }
 
 // local evaluates an operation over what is held; done false if that does not suffice.
-func (j *journal) local(s *session, op meta.Op) (meta.Reply, error, bool) {
+func (j *journal) local(s *session, op meta.Op) (meta.Reply, bool, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if !j.usable(s) || j.spare.left() < 2 {
-		return nil, nil, false
+		return nil, false, nil
 	}
 	l := meta.Local{Op: op, Now: honeyant.TimeOf(time.Now())}
 	switch o := op.(type) {
@@ -234,10 +235,14 @@ func (j *journal) local(s *session, op meta.Op) (meta.Reply, error, bool) {
 		with := *o
 		with.LowWater = 0 // the Flush says it
 		l.Op = &with
+	case *meta.SetXattr:
+		with := *o
+		with.Value = bytes.Clone(o.Value) // the caller's, and the record outlives the call
+		l.Op = &with
 	}
 	r, touched, err := j.shadow.Do(l)
 	if errors.Is(err, meta.ErrNotHeld) {
-		return nil, nil, false
+		return nil, false, nil
 	}
 	if err == nil && !meta.ReadOnly(op) {
 		j.append(s, l, touched)
@@ -246,7 +251,7 @@ func (j *journal) local(s *session, op meta.Op) (meta.Reply, error, bool) {
 		}
 	}
 	j.stats.local.Add(1)
-	return r, err, true
+	return r, true, err
 }
 
 // append records a change. j.mu is held.

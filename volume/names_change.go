@@ -34,7 +34,7 @@ func (v *Volume) call(ctx context.Context, s *session, op meta.Op) (meta.Reply, 
 	if s.leaser == nil {
 		return s.meta.Do(ctx, op)
 	}
-	r, err, done, inos := v.journal.carryOut(ctx, s, op)
+	r, done, inos, err := v.journal.carryOut(ctx, s, op)
 	defer v.journal.over(inos)
 	if done {
 		if !meta.ReadOnly(op) && err == nil && n.keepers.Load() != nil {

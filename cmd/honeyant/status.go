@@ -61,6 +61,11 @@ func showStatus(w io.Writer, s *admin.Status) {
 	for _, m := range s.Mounts {
 		fmt.Fprintf(w, "mount   %s at %s: %d files open, %d inodes held, %s unwritten, %s read ahead\n",
 			m.Volume, m.Path, m.OpenFiles, m.Inodes, bytesText(m.DirtyBytes), bytesText(m.ReadCacheBytes))
+		fmt.Fprintf(w, "        %d files and directories used by this node alone, %d changes to tell the leader (oldest %.1f s)\n",
+			m.HeldInodes, m.JournalRecords, m.JournalAgeSeconds)
+		if m.LostChanges > 0 {
+			fmt.Fprintf(w, "        %d changes of this node were lost to others while it was cut off, or could not be committed; its log says which\n", m.LostChanges)
+		}
 	}
 	fmt.Fprintf(w, "memory  %s resident, cap %s\n", bytesText(s.Memory.RSSBytes), bytesText(s.Memory.CapBytes))
 }

@@ -12,18 +12,11 @@ import (
 // GetAttr is stat(2).
 func (fs *FS) GetAttr(cancel <-chan struct{}, in *gofuse.GetAttrIn, out *gofuse.AttrOut) gofuse.Status {
 	since := fs.kept.begin()
-	a, ok := fs.recent.attr(&in.InHeader)
-	if ok {
-		fs.count(in.Opcode)
-		fs.spared.Add(1)
-	} else {
-		c := fs.begin(cancel, &in.InHeader)
-		defer c.done()
-		var err error
-		if a, err = fs.volume.GetAttr(c.ctx, honeyant.Ino(in.NodeId)); err != nil {
-			return status(err)
-		}
-		fs.recent.answered(&in.InHeader, &a)
+	c := fs.begin(cancel, &in.InHeader)
+	defer c.done()
+	a, err := fs.volume.GetAttr(c.ctx, honeyant.Ino(in.NodeId))
+	if err != nil {
+		return status(err)
 	}
 	fs.fill(&a, &out.Attr)
 	out.SetTimeout(fs.kept.give(fs.kept.attrs, a.Ino, since, func() time.Duration { return fs.volume.AttrLease(&a) }))

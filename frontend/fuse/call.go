@@ -24,11 +24,6 @@ type call struct {
 // program that is being killed is let go early, by Sweep.
 func (fs *FS) begin(cancel <-chan struct{}, h *gofuse.InHeader) *call {
 	fs.count(h.Opcode)
-	switch h.Opcode {
-	case opLookup, opGetAttr, opCreate, opGetXattr: // see to it themselves
-	default:
-		fs.recent.forget(h)
-	}
 	c := &call{fs: fs, cancel: cancel, thread: h.Pid}
 	c.ctx, c.end = context.WithCancel(fs.root)
 	fs.mu.Lock()

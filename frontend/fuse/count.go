@@ -3,14 +3,6 @@ package fuse
 // opCount is above every opcode of the protocol that this package answers.
 const opCount = 64
 
-// Opcodes that a path walk is made of.
-const (
-	opLookup   = 1
-	opGetAttr  = 3
-	opGetXattr = 22
-	opCreate   = 35
-)
-
 // opNames are the opcodes of the protocol (linux/fuse.h).
 var opNames = [opCount]string{
 	1: "LOOKUP", 3: "GETATTR", 4: "SETATTR", 5: "READLINK", 6: "SYMLINK", 8: "MKNOD", 9: "MKDIR", 10: "UNLINK",
@@ -26,17 +18,13 @@ func (fs *FS) count(opcode uint32) {
 	}
 }
 
-// Requests tells how many requests of each kind have come since the file system was made;
-// "spared" are those of them that needed no answer of the volume.
+// Requests tells how many requests of each kind have come since the file system was made.
 func (fs *FS) Requests() map[string]uint64 {
 	all := make(map[string]uint64)
 	for i := range fs.counts {
 		if n := fs.counts[i].Load(); n > 0 && opNames[i] != "" {
 			all[opNames[i]] = n
 		}
-	}
-	if n := fs.spared.Load(); n > 0 {
-		all["spared"] = n
 	}
 	return all
 }

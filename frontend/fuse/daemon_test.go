@@ -25,7 +25,6 @@ import (
 
 const (
 	serveEnv = "HONEYANT_FUSE_SERVE"
-	sameEnv  = "HONEYANT_FUSE_SAME_CALL"
 	// keepEnv makes volumes that remember names under leases, and lets the kernel keep them too unless noKernelEnv
 	// is set; oneEnv mounts one volume at all paths.
 	keepEnv     = "HONEYANT_FUSE_KEEP"
@@ -73,8 +72,7 @@ func TestServe(t *testing.T) {
 		default:
 			v = cluster.Open(t, change)
 		}
-		same, _ := time.ParseDuration(os.Getenv(sameEnv)) // unset: the default
-		fs := fuse.New(v, fuse.Options{Incarnation: 1, Deadline: 10 * time.Second, SameCall: same, Log: log, KernelCache: keep && os.Getenv(noKernelEnv) == "", Calm: calm})
+		fs := fuse.New(v, fuse.Options{Incarnation: 1, Deadline: 10 * time.Second, Log: log, KernelCache: keep && os.Getenv(noKernelEnv) == "", Calm: calm})
 		m, err := fuse.NewMount(t.Context(), fs, path, fuse.MountOptions{Transport: transport(), Log: log, Debug: os.Getenv("HONEYANT_FUSE_DEBUG") != "", ReadDirPlus: os.Getenv("HONEYANT_FUSE_PLUS") != ""})
 		if err != nil {
 			fmt.Println("FAILED", err)

@@ -98,7 +98,6 @@ func (fs *FS) keep(fd int, log *slog.Logger) (stop func(), err error) {
 		return func() { _ = unix.Close(dup) }, nil // nothing was asked of it
 	}
 	fs.kept.kernel = d
-	fs.recent.off.Store(true)
 	fs.kept.on.Store(true)
 	forget := fs.volume.Keep(fs.kept.drop)
 	return func() {

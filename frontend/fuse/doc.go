@@ -12,9 +12,8 @@
 //	F1  No state per inode, forget does nothing: what the kernel remembers costs no memory here. [28]
 //	F2  Entries and attributes are never kept by the kernel beyond the system call that asked for
 //	    them: timeouts 0, no CACHE_DIR; pages are kept by an open only if the file is as the last
-//	    open found it (pages.go). Here an answer is given again
-//	    only within one system call (recent.go). With Options.KernelCache entries and attributes
-//	    are kept as F7 and F8 say (keep.go). [15, 28]
+//	    open found it (pages.go). Nothing is remembered here. With Options.KernelCache entries and
+//	    attributes are kept as F7 and F8 say (keep.go). [15, 28]
 //	F3  A panic, a lost leader or a hung store ends as an errno within the volume's deadline;
 //	    only lock waits (F_SETLKW, flock) last as long as the program wants.
 //	F4  The writeback cache is never asked for, and O_APPEND files bypass the page cache, so

@@ -78,12 +78,10 @@ func (fs *FS) Create(cancel <-chan struct{}, in *gofuse.CreateIn, name string, o
 		Mode:  in.Mode&^honeyant.ModeType | honeyant.ModeFile,
 		Umask: in.Umask, UID: in.Uid, GID: in.Gid,
 	}
-	fs.recent.looking(&in.InHeader)
 	a, f, err := fs.volume.Create(c.ctx, n, openFlags(in.Flags), in.Flags&syscall.O_EXCL != 0)
 	if err != nil {
 		return status(err)
 	}
-	fs.recent.found(&in.InHeader, &a, true)
 	fs.kept.changing(a.Ino)
 	fs.entry(&a, &out.EntryOut)
 	fs.openOut(f, &out.OpenOut)

@@ -20,9 +20,6 @@ type Options struct {
 	// Deadline bounds how long Close waits for what is under way; default 30 s. Requests are
 	// bounded by the volume's own deadline.
 	Deadline time.Duration
-	// SameCall is how long after an answer a repeated question of the same thread counts as part
-	// of the same system call and is answered alike; default 1 ms, negative: never.
-	SameCall time.Duration
 	// KernelCache lets the kernel keep names and attributes for as long as the volume's leases last, if it can be told
 	// to forget them (Linux 6.16, as root). See decision 0006 for what that costs.
 	KernelCache bool
@@ -48,8 +45,6 @@ type FS struct {
 	calls map[*call]struct{} // requests under way, guarded by mu
 
 	counts [opCount]atomic.Uint64
-	spared atomic.Uint64 // requests answered by recent
-	recent *recent
 	kept   *kept
 	pages  pages
 }
@@ -58,9 +53,6 @@ type FS struct {
 func New(v *volume.Volume, o Options) *FS {
 	if o.Deadline == 0 {
 		o.Deadline = 30 * time.Second
-	}
-	if o.SameCall == 0 {
-		o.SameCall = sameCall
 	}
 	if o.Calm == 0 {
 		o.Calm = calmFor
@@ -73,7 +65,6 @@ func New(v *volume.Volume, o Options) *FS {
 		volume:        v,
 		options:       o,
 		calls:         make(map[*call]struct{}),
-		recent:        &recent{within: o.SameCall},
 		kept:          newKept(o.Calm),
 	}
 	fs.root, fs.stopAll = context.WithCancel(context.Background())

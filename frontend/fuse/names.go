@@ -26,7 +26,6 @@ func (fs *FS) Lookup(cancel <-chan struct{}, h *gofuse.InHeader, name string, ou
 	if tooLong(name) {
 		return enametoolong
 	}
-	fs.recent.looking(h)
 	parent := honeyant.Ino(h.NodeId)
 	since := fs.kept.begin()
 	a, err := fs.volume.Lookup(c.ctx, parent, name)
@@ -34,7 +33,6 @@ func (fs *FS) Lookup(cancel <-chan struct{}, h *gofuse.InHeader, name string, ou
 		return fs.kept.give(fs.kept.names, parent, since, func() time.Duration { return fs.volume.NameLease(parent, name, a.Ino) })
 	}
 	if err != nil {
-		fs.recent.found(h, nil, false)
 		if d := keptNothing(err, keep); d > 0 {
 			out.NodeId = 0
 			out.SetEntryTimeout(d)
@@ -42,7 +40,6 @@ func (fs *FS) Lookup(cancel <-chan struct{}, h *gofuse.InHeader, name string, ou
 		}
 		return status(err)
 	}
-	fs.recent.found(h, &a, false)
 	fs.entry(&a, out)
 	out.SetEntryTimeout(keep())
 	return gofuse.OK

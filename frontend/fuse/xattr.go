@@ -10,20 +10,12 @@ import (
 	"github.com/honeyant/honeyant/meta"
 )
 
-// capsXattr is asked by the kernel before the first write to a file.
-const capsXattr = "security.capability"
-
 // aclXattrs begin the names of ACLs.
 const aclXattrs = "system.posix_acl_"
 
 // GetXAttr tells an extended attribute.
 func (fs *FS) GetXAttr(cancel <-chan struct{}, h *gofuse.InHeader, name string, dest []byte) (uint32, gofuse.Status) {
 	if name == aliveXattr {
-		return 0, gofuse.ENODATA
-	}
-	if name == capsXattr && fs.recent.untouched(h) {
-		fs.count(h.Opcode)
-		fs.spared.Add(1)
 		return 0, gofuse.ENODATA
 	}
 	c := fs.begin(cancel, h)
