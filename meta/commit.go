@@ -9,7 +9,7 @@ import (
 
 // Commit makes written data part of a file: new chunks that stores hold already, and the extents
 // that use them. Later commits win byte by byte. Size becomes the largest of the old size, the
-// extents' ends and MinSize. Mtime becomes max(now, old+1ns) (rule 16).
+// the extents' ends and MinSize. Mtime becomes max(At, old+1ns), ctime at least that (rule 16).
 // With Append the extents' offsets count from the size at evaluation (O_APPEND).
 // A chunk that is committed already with the same sum is not an error.
 //
@@ -26,7 +26,9 @@ type Commit struct {
 	KillPriv bool // clear setuid and setgid as write(2) does
 	// KeepTimes leaves the modification time: it was set after the bytes were written.
 	KeepTimes bool
-	LowWater  uint64 // all chunk counters of this session below it are committed or given up (rule 10)
+	// At is when the bytes were written, by the clock of the node that wrote them; zero: now.
+	At       honeyant.Time
+	LowWater uint64 // all chunk counters of this session below it are committed or given up (rule 10)
 }
 
 // Code implements Op.
@@ -45,6 +47,7 @@ func (o *Commit) Fields(c *wire.Codec) {
 	c.Bool(&o.KillPriv)
 	wire.Uint(c, &o.LowWater)
 	c.Bool(&o.KeepTimes)
+	wire.Time(c, &o.At)
 }
 
 func (o *Commit) eval(tx *Tx) (Reply, error) {
@@ -75,9 +78,12 @@ func (o *Commit) eval(tx *Tx) (Reply, error) {
 		return nil, err
 	}
 	i.Attr.Size = max(i.Attr.Size, end)
-	if o.KeepTimes {
+	switch {
+	case o.KeepTimes:
 		tx.changed(i)
-	} else {
+	case o.At != (honeyant.Time{}):
+		tx.writtenAt(i, o.At)
+	default:
 		tx.written(i)
 	}
 	tx.putInode(o.Volume, i)

@@ -72,6 +72,19 @@ func (t *Tx) written(i *Inode) {
 	t.changed(i)
 }
 
+// writtenAt is written for what was written at a moment that may be past: what a program saw of the times before the
+// commit stays true.
+func (t *Tx) writtenAt(i *Inode, at honeyant.Time) {
+	if next := i.Attr.Mtime.AfterBy1(); at.Before(next) {
+		at = next
+	}
+	i.Attr.Mtime = at
+	if i.Attr.Ctime.Before(at) {
+		i.Attr.Ctime = at
+	}
+	i.Attr.Version++
+}
+
 // dirChanged notes that a directory's entries changed (M8).
 func (t *Tx) dirChanged(i *Inode) {
 	i.Attr.Mtime = t.Now

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/honeyant/honeyant/transfer"
@@ -248,13 +249,17 @@ func TestCrashByPowerCut(t *testing.T) {
 
 // syncedOnly remembers what a power cut may lose.
 type syncedOnly struct {
-	target   string
+	target string
+
+	mu       sync.Mutex      // guards below
 	unsynced map[string]bool // final names whose content, still beside, is not synced
 	unsealed map[string]bool // names that their directory's sync has not covered
 }
 
 func (d *syncedOnly) did(change, path string) {
 	path = strings.TrimPrefix(strings.TrimPrefix(path, d.target), "/") // fill says the whole path
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	switch change {
 	case "write":
 		d.unsynced[path] = true

@@ -110,7 +110,7 @@ func commitFlights(batch []*flight) (*meta.CommitReply, []honeyant.Extent, []hon
 	ctx, cancel := context.WithTimeoutCause(v.ctx, left, errDeadline)
 	defer cancel()
 	reply, err := v.commit(ctx, first.session, &meta.Commit{
-		Volume: v.o.Volume, Ino: first.in.ino, Chunks: chunks, Extents: extents, KillPriv: killPriv, KeepTimes: first.keepTimes,
+		Volume: v.o.Volume, Ino: first.in.ino, Chunks: chunks, Extents: extents, KillPriv: killPriv, KeepTimes: first.keepTimes, At: batch[len(batch)-1].at,
 	})
 	if err != nil {
 		err = v.fault(ctx, "volume.Flush", fmt.Sprintf("inode %d", first.in.ino), err)

@@ -16,7 +16,8 @@ type flight struct {
 	runs      runs
 	bytes     int64
 	killPriv  bool
-	keepTimes bool // the times were set after these bytes were written
+	keepTimes bool          // the times were set after these bytes were written
+	at        honeyant.Time // of the last write
 	began     time.Time
 
 	// Written by fly and the uploads, read when uploaded is set; guarded by in.mu from then on.
@@ -41,7 +42,7 @@ func (in *inode) freeze() *flight {
 		}
 		in.v.stats.dirty.Add(-f.bytes)
 		in.v.stats.flying.Add(f.bytes)
-		f.keepTimes = in.timesSet
+		f.keepTimes, f.at = in.timesSet, in.lastWrite
 		in.dirty, in.dirtyBytes, in.killPriv, in.timesSet = nil, 0, false, false
 		in.flights = append(in.flights, f)
 		in.keep()

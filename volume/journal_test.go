@@ -256,3 +256,38 @@ func TestLostLeaseIsTold(t *testing.T) {
 		}
 	})
 }
+
+// What stat tells of a file's times does not change when its bytes are committed.
+func TestTimesStayAtCommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 2, 1<<30)
+		leased, _ := c.OpenLeased(t, nil)
+		for name, v := range map[string]*volume.Volume{"leased": leased, "plain": c.Open(t, nil)} {
+			d := mkdir(t, v, honeyant.RootIno, name)
+			for n, size := range []int{10, 3000, 50_000, 5_000_000} {
+				_, f, err := v.Create(bg, volume.NewNode{Parent: d, Name: fmt.Sprint(n), Mode: 0o644}, volume.OpenFlags{Write: true}, true)
+				if err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(70 * time.Millisecond)
+				for at := 0; at < size; at += 1 << 20 { // as a kernel does
+					write(t, f, pattern(min(size-at, 1<<20), n), int64(at))
+					time.Sleep(time.Millisecond)
+				}
+				before, err := v.GetAttr(bg, f.Ino())
+				if err == nil {
+					time.Sleep(50 * time.Millisecond)
+					err = errors.Join(f.Flush(bg, 0), f.Release(bg, 0))
+				}
+				time.Sleep(3 * time.Second)
+				after, e := v.GetAttr(bg, f.Ino())
+				if err = errors.Join(err, e, v.Sync(bg)); err != nil {
+					t.Fatal(err)
+				}
+				if before.Mtime != after.Mtime || before.Ctime != after.Ctime {
+					t.Errorf("%s, %d bytes: %v %v, later %v %v", name, size, before.Mtime, before.Ctime, after.Mtime, after.Ctime)
+				}
+			}
+		}
+	})
+}
