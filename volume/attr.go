@@ -87,7 +87,7 @@ func (v *Volume) SetAttr(ctx context.Context, op *meta.SetAttr) (honeyant.Attr, 
 // keepDirty tells whether what is dirty may be committed after op without undoing it, and sees to that: nobody else
 // changes the inode, and op does not depend on the bytes. in.write is held.
 func (in *inode) keepDirty(op *meta.SetAttr) bool {
-	if op.Valid&(meta.SetSize|meta.KillPriv) != 0 || !in.v.journal.holds(in.ino) {
+	if op.Valid&meta.SetSize != 0 || !in.v.journal.holds(in.ino) {
 		return false
 	}
 	in.mu.Lock()
