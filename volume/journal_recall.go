@@ -136,7 +136,7 @@ func (j *journal) held(s *session) (files []meta.ReclaimedFile) {
 	}
 	add := func(ino honeyant.Ino) {
 		version, ok := j.base[ino]
-		if !ok {
+		if !ok && j.pending[ino] == 0 { // else it was born here: 0, the leader does not know it
 			version = j.shadow.Version(ino)
 		}
 		files = append(files, meta.ReclaimedFile{OpenFile: meta.OpenFile{Volume: j.v.o.Volume, Ino: ino}, Version: version})
