@@ -620,3 +620,18 @@ func (j *journal) report(told *atomic.Uint64) error {
 	}
 	return honeyant.E("volume.Sync", honeyant.Unavailable, "", errors.New("changes of names or attributes were lost; the log says which"))
 }
+
+// child is what a name in a directory that is held stands for, 0 for nothing; ok false if the directory is not held. Used
+// with nameCache.mu held.
+func (j *journal) child(dir honeyant.Ino, name string) (ino honeyant.Ino, ok bool) {
+	if j == nil {
+		return 0, false
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.owner == nil || !j.shadow.Holds(dir) || !j.usable(j.owner) {
+		return 0, false
+	}
+	ino, _ = j.shadow.Child(dir, name)
+	return ino, true
+}

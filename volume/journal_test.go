@@ -291,3 +291,32 @@ func TestTimesStayAtCommit(t *testing.T) {
 		}
 	})
 }
+
+// A directory stays held when many of its files were given back for want of room: they are found a page at a time.
+func TestGivenBackFilesAreFoundByPages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 2, 1<<30)
+		v, s := c.OpenLeased(t, func(o *volume.Options) { o.JournalMemory = 200_000 })
+		d := mkdir(t, v, honeyant.RootIno, "d")
+		const files = 2000
+		for n := range files {
+			save(t, v, d, fmt.Sprintf("f%05d", n), pattern(100, n))
+		}
+		if err := v.Sync(bg); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		if held := v.Stats().Journal.Held; held > files*3/4 {
+			t.Fatalf("%d inodes are held", held)
+		}
+		before := s.All()
+		for n := range files {
+			if _, err := v.Lookup(bg, d, fmt.Sprintf("f%05d", n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if asked := s.All() - before; asked > files/3 {
+			t.Errorf("%d requests for %d names", asked, files)
+		}
+	})
+}

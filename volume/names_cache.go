@@ -259,24 +259,31 @@ func (n *nameCache) answer(s *session, op meta.Op) (r meta.Reply, err error, ok 
 }
 
 func (n *nameCache) lookup(op *meta.Lookup) (meta.Reply, error, bool) {
-	dir := n.usable(op.Parent)
-	if dir == nil || op.Name == "." || op.Name == ".." || op.Name == "" || len(op.Name) > honeyant.MaxName {
+	if op.Name == "." || op.Name == ".." || op.Name == "" || len(op.Name) > honeyant.MaxName {
 		return nil, nil, false
 	}
-	e, ok := dir.entries[op.Name]
-	switch {
-	case !ok && !dir.complete:
-		return nil, nil, false
-	case e.ino == 0:
-		if w := n.walks[walkKey{op.Parent, false}]; !ok && w != nil && w.debt > 0 {
+	ino, held := n.journal.child(op.Parent, op.Name) // the directory may be held without the file
+	if !held {
+		dir := n.usable(op.Parent)
+		if dir == nil {
+			return nil, nil, false
+		}
+		e, ok := dir.entries[op.Name]
+		if !ok && !dir.complete {
+			return nil, nil, false
+		}
+		if w := n.walks[walkKey{op.Parent, false}]; e.ino == 0 && !ok && w != nil && w.debt > 0 {
 			w.debt-- // a page told that there is no such name
 		}
+		ino = e.ino
+	}
+	if ino == 0 {
 		return nil, honeyant.E("meta.Lookup", honeyant.NotExist, op.Name, nil), true
 	}
-	if a, ok := n.journal.attr(e.ino); ok {
+	if a, ok := n.journal.attr(ino); ok {
 		return &meta.EntryReply{Attr: a}, nil, true
 	}
-	if k := n.usable(e.ino); k != nil && k.known {
+	if k := n.usable(ino); k != nil && k.known {
 		k.used()
 		return &meta.EntryReply{Attr: k.attr}, nil, true
 	}

@@ -245,7 +245,7 @@ func (n *nameCache) namePage(w *walk, ask *meta.ReadDir, cookie uint64) bool {
 	}
 	switch {
 	case whole && len(dir.entries) <= int(ask.Limit):
-	case w.large || dir != nil && dir.complete:
+	case w.large || dir != nil && dir.complete || n.journal.has(w.key.dir): // the journal knows the names of what it holds
 		ask.Cookie = cookie - 1
 	case dir != nil && dir.listed:
 		ask.Cookie, ask.After = dir.cookie, dir.lastName
