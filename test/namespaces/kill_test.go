@@ -57,6 +57,7 @@ func killDuring(t *testing.T, c *colony, victim *machine, on ...*machine) (writt
 	}
 	victim.start()
 	t.Logf("all was well again %s after the start", c.healthy(on[0], 60*time.Second).Round(100*time.Millisecond))
+	c.flushed(victim) // it answers a moment before it has mounted
 	for _, w := range written {
 		w.whole(t, victim)
 	}
@@ -82,6 +83,19 @@ func (c *colony) inodes(ask *machine) uint64 {
 		c.t.Fatalf("volume ls: %+v", list)
 	}
 	return list[0].Inodes
+}
+
+// flushed waits until a machine has told the leader all that it changed, which a flush interval allows it to put off.
+func (c *colony) flushed(m *machine) {
+	c.until(5*time.Second, "the journal of "+m.name+" to be flushed", func() bool {
+		s, err := m.status()
+		for _, mount := range s.Mounts {
+			if mount.JournalRecords > 0 || mount.DirtyBytes > 0 {
+				return false
+			}
+		}
+		return err == nil && len(s.Mounts) > 0
+	})
 }
 
 // killWithOrphan: a file that only a dead machine had open goes away.
@@ -111,9 +125,10 @@ func killWithOrphan(t *testing.T, c *colony, client *machine) {
 	t.Logf("the orphan of a killed client went %s after its restart", took.Round(100*time.Millisecond))
 }
 
-// killAll kills everything at once: what was closed or fsynced is there afterwards.
+// killAll kills everything at once: what was fsynced, or closed a second before, is there afterwards.
 func killAll(t *testing.T, c *colony) *traffic {
 	w := tree(c.machines[0], "all", 60, 70_000)
+	c.flushed(c.machines[0])
 	open, err := os.Create(filepath.Join(c.machines[1].mount, "all", "open"))
 	check(t, err)
 	data := pattern(77, 3<<20)
