@@ -150,6 +150,9 @@ func (f *flushing) record(r *JournalRecord) (why honeyant.Kind, ok bool) {
 			return f.refuse(r, isMake, looked.files, honeyant.Stale)
 		}
 	}
+	if err == nil && isMake && !made { // something is there that was not when the session made it
+		return f.refuse(r, isMake, looked.files, honeyant.Stale)
+	}
 	if err != nil {
 		return f.refuse(r, isMake, looked.files, honeyant.KindOf(err))
 	}

@@ -117,7 +117,15 @@ func (j *journal) ask(s *session, batch []*journalRecord) (*meta.FlushReply, err
 	}
 	ctx, cancel := context.WithTimeoutCause(j.v.ctx, j.v.o.Deadline, errDeadline)
 	defer cancel()
-	return meta.Do(ctx, s.meta, op)
+	r, held, err := s.leaser.DoLeased(ctx, op, meta.Want{Settled: func() { s.unsettled.Add(-1) }})
+	if held.Open {
+		s.unsettled.Add(1)
+	}
+	reply, ok := r.(*meta.FlushReply)
+	if err == nil && !ok {
+		err = honeyant.E("volume.Flush", honeyant.Internal, "", fmt.Errorf("reply has type %T", r))
+	}
+	return reply, err
 }
 
 // acknowledge takes off what the leader has carried out or refused.

@@ -101,7 +101,7 @@ func (j *journal) few(s *session) bool {
 func (j *journal) lacking(s *session, op meta.Op) (ino honeyant.Ino, children, ok bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if !j.usable(s) {
+	if !j.usable(s) || s.unsettled.Load() != 0 {
 		return 0, false, false
 	}
 	_, making := op.(*meta.Make)

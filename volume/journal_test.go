@@ -320,3 +320,56 @@ func TestGivenBackFilesAreFoundByPages(t *testing.T) {
 		}
 	})
 }
+
+// A flush whose outcome stayed open may be carried out later, but before anything that is changed afterwards: no lease
+// is taken from a state that it will still change.
+func TestOpenFlushComesFirst(t *testing.T) {
+	seed := rand.Uint64()
+	synctest.Test(t, func(t *testing.T) {
+		t.Logf("seed %d", seed)
+		r := rand.New(rand.NewPCG(seed, 4))
+		c := volumetest.NewCluster(t, 2, 1<<30)
+		b, _ := c.OpenLeased(t, nil)
+		for round := range 30 {
+			cut := &atomic.Bool{}
+			s := c.NewLeased(t, func(o *remote.Options) {
+				o.Local = func() (*meta.Leader, bool) { return c.Leader, !cut.Load() }
+			})
+			a := c.Open(t, func(o *volume.Options) { o.Meta, o.Deadline = s, 2*time.Second })
+			time.Sleep(time.Second)
+			dir := fmt.Sprint("d", round)
+			d := mkdir(t, a, honeyant.RootIno, dir)
+			save(t, a, d, "other", nil)
+			if err := a.Sync(bg); err != nil {
+				t.Fatal(err)
+			}
+			save(t, a, d, "f", []byte("before"))
+			cut.Store(true)
+			time.Sleep(4*time.Second + time.Duration(r.IntN(1000))*time.Millisecond)
+			cut.Store(false)
+			time.Sleep(time.Duration(r.IntN(300)) * time.Millisecond)
+			for { // as open(2) with O_CREAT and O_TRUNC
+				_, f, err := a.Create(bg, volume.NewNode{Parent: d, Name: "f", Mode: 0o644}, volume.OpenFlags{Write: true, Truncate: true}, false)
+				if err != nil {
+					time.Sleep(10 * time.Millisecond)
+					continue
+				}
+				write(t, f, []byte("after"), 0)
+				if err := errors.Join(f.Flush(bg, 0), f.Release(bg, 0)); err != nil {
+					t.Fatal(err)
+				}
+				break
+			}
+			if _, err := b.Lookup(bg, honeyant.RootIno, dir); err != nil {
+				t.Fatal(err)
+			}
+			at, err := b.Lookup(bg, d, "f")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := load(t, b, at.Ino); string(got) != "after" {
+				t.Fatalf("round %d: %q", round, got)
+			}
+		}
+	})
+}

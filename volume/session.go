@@ -19,6 +19,8 @@ type session struct {
 	leaser Leaser // meta, if names are remembered under its leases
 	holder Holder // meta, if it is asked for exclusive leases
 	dead   atomic.Bool
+	// unsettled counts flushes whose outcome is open, which may still change what a lease would be taken on.
+	unsettled atomic.Int64
 
 	mu      sync.Mutex
 	next    uint64   // counter of the next chunk
