@@ -14,9 +14,10 @@ func (fs *FS) GetAttr(cancel <-chan struct{}, in *gofuse.GetAttrIn, out *gofuse.
 	since := fs.kept.begin()
 	c := fs.begin(cancel, &in.InHeader)
 	defer c.done()
+	c.looks()
 	a, err := fs.volume.GetAttr(c.ctx, honeyant.Ino(in.NodeId))
 	if err != nil {
-		return status(err)
+		return status(c.told(err))
 	}
 	fs.fill(&a, &out.Attr)
 	out.SetTimeout(fs.kept.give(fs.kept.attrs, a.Ino, since, func() time.Duration { return fs.volume.AttrLease(&a) }))

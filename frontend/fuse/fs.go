@@ -45,6 +45,7 @@ type FS struct {
 	calls map[*call]struct{} // requests under way, guarded by mu
 
 	counts [opCount]atomic.Uint64
+	outage outage
 	kept   *kept
 	pages  pages
 }

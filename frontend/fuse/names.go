@@ -26,6 +26,7 @@ func (fs *FS) Lookup(cancel <-chan struct{}, h *gofuse.InHeader, name string, ou
 	if tooLong(name) {
 		return enametoolong
 	}
+	c.looks()
 	parent := honeyant.Ino(h.NodeId)
 	since := fs.kept.begin()
 	a, err := fs.volume.Lookup(c.ctx, parent, name)
@@ -38,7 +39,7 @@ func (fs *FS) Lookup(cancel <-chan struct{}, h *gofuse.InHeader, name string, ou
 			out.SetEntryTimeout(d)
 			return gofuse.OK
 		}
-		return status(err)
+		return status(c.told(err))
 	}
 	fs.entry(&a, out)
 	out.SetEntryTimeout(keep())
