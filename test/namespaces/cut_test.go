@@ -134,6 +134,10 @@ func cutClient(t *testing.T, c *colony, m *machine) {
 	check(t, err)
 	defer f.Close()
 	c.sever(m, "both", true)
+	c.until(callDeadline+5*time.Second, "leases to end, by which it answers from memory", func() bool {
+		_, err := os.Stat(path)
+		return err != nil
+	})
 	cutOff(t, m, path)
 	if _, err := f.Write(pattern(1, 10_000)); err == nil {
 		if err := f.Sync(); err == nil {
