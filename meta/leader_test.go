@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/meta"
@@ -58,7 +59,9 @@ func TestLeaderDoesAndAnswers(t *testing.T) {
 }
 
 // M4, rule 23.
-func TestSlotAnswersOnce(t *testing.T) {
+func TestSlotAnswersOnce(t *testing.T) { synctest.Test(t, slotAnswersOnce) }
+
+func slotAnswersOnce(t *testing.T) {
 	r := metatest.NewReplicas(t)
 	l, stop := r.Lead(t, 0, meta.LeaderOptions{})
 	bootstrap(t, l)
@@ -134,30 +137,34 @@ func TestRetryDuringFirstTry(t *testing.T) {
 func TestFailedProposalDropsOverlay(t *testing.T) {
 	for name, f := range map[string]metatest.Fate{"refuse": metatest.Refuse, "lose": metatest.Lose} {
 		t.Run(name, func(t *testing.T) {
-			r := metatest.NewReplicas(t)
-			l, _ := r.Lead(t, 0, meta.LeaderOptions{})
-			bootstrap(t, l)
-			s := openSession(t, l)
-			epoch, _ := l.Epoch()
-			done := false
-			r.SetFate(func([]byte) metatest.Fate {
-				if done {
-					return metatest.Commit
-				}
-				done = true
-				return f
-			})
-			_, err := l.Do(t.Context(), meta.Call{Session: s, Slot: 0, Seq: 1, Op: mkdir("a")})
-			wantKind(t, err, honeyant.NotLeader)
-			waitFor(t, func() bool { e, ok := l.Epoch(); return ok && e != epoch })
-			rep, err := l.Do(t.Context(), meta.Call{Session: s, Slot: 0, Seq: 1, Retry: true, Op: mkdir("a")})
-			if err != nil || rep.(*meta.EntryReply).Attr.Ino == 0 {
-				t.Fatal(rep, err)
-			}
-			_, err = l.Do(t.Context(), meta.Call{Session: s, Slot: 0, Seq: 2, Op: mkdir("a")})
-			wantKind(t, err, honeyant.Exist)
+			synctest.Test(t, func(t *testing.T) { failedProposalDropsOverlay(t, f) })
 		})
 	}
+}
+
+func failedProposalDropsOverlay(t *testing.T, f metatest.Fate) {
+	r := metatest.NewReplicas(t)
+	l, _ := r.Lead(t, 0, meta.LeaderOptions{})
+	bootstrap(t, l)
+	s := openSession(t, l)
+	epoch, _ := l.Epoch()
+	done := false
+	r.SetFate(func([]byte) metatest.Fate {
+		if done {
+			return metatest.Commit
+		}
+		done = true
+		return f
+	})
+	_, err := l.Do(t.Context(), meta.Call{Session: s, Slot: 0, Seq: 1, Op: mkdir("a")})
+	wantKind(t, err, honeyant.NotLeader)
+	waitFor(t, func() bool { e, ok := l.Epoch(); return ok && e != epoch })
+	rep, err := l.Do(t.Context(), meta.Call{Session: s, Slot: 0, Seq: 1, Retry: true, Op: mkdir("a")})
+	if err != nil || rep.(*meta.EntryReply).Attr.Ino == 0 {
+		t.Fatal(rep, err)
+	}
+	_, err = l.Do(t.Context(), meta.Call{Session: s, Slot: 0, Seq: 2, Op: mkdir("a")})
+	wantKind(t, err, honeyant.Exist)
 }
 
 // Rule 1: a batch that is in the log twice takes effect once, and batches of an older epoch not at all.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -214,13 +213,7 @@ func (r *Replicas) Lead(t testing.TB, i int, o meta.LeaderOptions) (*meta.Leader
 	var once sync.Once
 	stop := func() { once.Do(func() { cancel(); <-done }) }
 	t.Cleanup(stop)
-	for range 10_000 {
-		if _, ok := l.Epoch(); ok {
-			return l, stop
-		}
-		time.Sleep(time.Millisecond)
-	}
-	t.Fatal("no epoch was opened")
+	WaitFor(t, func() bool { _, ok := l.Epoch(); return ok })
 	return l, stop
 }
 
@@ -252,14 +245,14 @@ func (r *Replicas) Log() [][]byte {
 	return slices.Clone(r.log)
 }
 
-// WaitFor spins until ok, or fails the test.
+// WaitFor waits until ok, or fails the test after ten seconds.
 func WaitFor(t testing.TB, ok func() bool) {
 	t.Helper()
-	for range 1_000_000 {
+	for range 10_000 {
 		if ok() {
 			return
 		}
-		runtime.Gosched()
+		time.Sleep(time.Millisecond)
 	}
 	t.Fatal("waited in vain")
 }
