@@ -16,7 +16,7 @@ import (
 // maxWhyExtents bounds how much of a file `why` looks at.
 const maxWhyExtents = 100_000
 
-// find walks from the root of the volume to a path below a mount of this node.
+// find walks from the root of the volume to a path below a mount of this node. The leader knows what is there, too, then.
 func (n *Node) find(ctx context.Context, abs string) (*volume.Volume, honeyant.Attr, error) {
 	rel, err := n.mounts.locate(path.Clean(abs))
 	if err != nil {
@@ -27,6 +27,9 @@ func (n *Node) find(ctx context.Context, abs string) (*volume.Volume, honeyant.A
 		return nil, honeyant.Attr{}, err
 	}
 	attr, err := walk(ctx, v, rel)
+	if err == nil {
+		err = v.Publish(ctx, attr.Ino)
+	}
 	return v, attr, err
 }
 

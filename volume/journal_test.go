@@ -373,3 +373,33 @@ func TestOpenFlushComesFirst(t *testing.T) {
 		}
 	})
 }
+
+// Who asks the leader by number finds what was published.
+func TestPublish(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 2, 1<<30)
+		v, _ := c.OpenLeased(t, nil)
+		d := mkdir(t, v, honeyant.RootIno, "d")
+		ino := save(t, v, d, "f", pattern(20_000, 1))
+		ask := func() (honeyant.Attr, error) {
+			r, err := meta.Do(bg, c.Leader.Direct(), &meta.GetPolicy{Volume: honeyant.MainVolume, Ino: ino})
+			if r == nil || err != nil {
+				return honeyant.Attr{}, err
+			}
+			a, err := meta.Do(bg, c.Leader.Direct(), &meta.GetAttr{Volume: honeyant.MainVolume, Ino: ino})
+			if err != nil {
+				return honeyant.Attr{}, err
+			}
+			return a.Attr, nil
+		}
+		if _, err := ask(); err == nil {
+			t.Fatal("the leader knows the file already: this tests nothing")
+		}
+		if err := v.Publish(bg, ino); err != nil {
+			t.Fatal(err)
+		}
+		if a, err := ask(); err != nil || a.Size != 20_000 {
+			t.Fatal(a.Size, err)
+		}
+	})
+}

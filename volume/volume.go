@@ -3,6 +3,7 @@ package volume
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -154,6 +155,21 @@ func (v *Volume) Sync(ctx context.Context) error {
 		first = told
 	}
 	return first
+}
+
+// Publish makes an inode and what this volume did to it known to the leader, for those who ask the leader by number. It
+// does not tell what was lost.
+func (v *Volume) Publish(ctx context.Context, ino honeyant.Ino) error {
+	ctx, cancel := v.within(ctx)
+	defer cancel()
+	err := v.journal.settleData(ctx, ino)
+	if err == nil {
+		err = v.journal.flush(ctx)
+	}
+	if err != nil {
+		return v.fault(ctx, "volume.Publish", fmt.Sprintf("inode %d", ino), err)
+	}
+	return nil
 }
 
 // deregisterAll takes the registrations of open files back, for an orderly end.
