@@ -96,7 +96,7 @@ func TestCorruption(t *testing.T) {
 	})
 	c.sub("scrub", func(t *testing.T) {
 		m, bad := c.copyOf("scrubbed")
-		check(t, damage(bad, m, 2_000_000, 1))
+		check(t, damage(bad, m, 900_000, 1))
 		m.ok("scrub")
 		t.Logf("replaced %s after a scrub began", c.replaced("scrubbed", bad, m).Round(100*time.Millisecond))
 		reads(m, "scrubbed")

@@ -149,6 +149,10 @@ func TestTwoMachines(t *testing.T) {
 		c.until(30*time.Second, "the promoted machine to lead", func() bool { s, _ := two.status(); return s.Leader != "" })
 		alone.whole(t, two)
 		both.whole(t, two)
+		// A leader without its mirror waits 10 s for it (rule 3), longer than calls wait here.
+		c.until(20*time.Second, "the promoted machine to go on alone", func() bool {
+			return os.MkdirAll(filepath.Join(two.mount, "goes-on"), 0o755) == nil
+		})
 		after := tree(two, "after", 10, 100_000)
 		after.whole(t, two)
 	})
