@@ -4,7 +4,7 @@ GO ?= go
 export CGO_ENABLED ?= 0
 export GOFLAGS ?= -buildvcs=false
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS := -s -w -X github.com/honeyant/honeyant/node.version=$(VERSION)
+LDFLAGS := -s -w -X github.com/honeyant/honeyant/internal/version.linked=$(VERSION)
 PREFIX ?= /usr/local
 # One package after another where tests share the machine's disk and clock.
 TEST ?= $(GO) test
@@ -17,7 +17,7 @@ help: ## list the targets
 
 build: ## bin/honeyant and bin/honeyant-gateway, static binaries
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/honeyant ./cmd/honeyant
-	$(GO) build -ldflags '$(LDFLAGS) -X main.version=$(VERSION)' -o bin/honeyant-gateway ./cmd/honeyant-gateway
+	$(GO) build -ldflags '$(LDFLAGS)' -o bin/honeyant-gateway ./cmd/honeyant-gateway
 
 demo: build ## a colony of three on this machine: copy files in, kill nodes, prove that nothing is lost
 	bin/honeyant demo

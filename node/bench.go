@@ -21,6 +21,7 @@ import (
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/bench"
 	"github.com/honeyant/honeyant/bench/pair"
+	"github.com/honeyant/honeyant/internal/version"
 	"github.com/honeyant/honeyant/rpc"
 )
 
@@ -93,7 +94,7 @@ func (n *Node) benchOptions(w pair.Work) bench.Options {
 	if len(groups) == 0 {
 		groups = []string{"net"}
 	}
-	return bench.Options{Groups: groups, Profile: w.Profile, Gentle: w.Gentle, Dir: n.path, Node: n.identity.Self().String(), Version: Version(), Metadata: true}
+	return bench.Options{Groups: groups, Profile: w.Profile, Gentle: w.Gentle, Dir: n.path, Node: n.identity.Self().String(), Version: version.Text(), Metadata: true}
 }
 
 // childGrace is how long the measuring child may take to clean up before it is killed.

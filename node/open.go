@@ -9,6 +9,7 @@ import (
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/cluster"
 	"github.com/honeyant/honeyant/config"
+	"github.com/honeyant/honeyant/internal/version"
 	"github.com/honeyant/honeyant/meta"
 	"github.com/honeyant/honeyant/meta/remote"
 	"github.com/honeyant/honeyant/replica"
@@ -174,7 +175,7 @@ func (n *Node) lastMap() *honeyant.Map {
 // report is what this node's heartbeats carry.
 func (n *Node) report() cluster.Report {
 	applied, _ := n.database.AppliedIndex()
-	return cluster.Report{Version: Version(), Feature: featureLevel, Applied: applied, MemTotal: memoryTotal(), MemUsed: residentBytes(),
+	return cluster.Report{Version: version.Text(), Feature: featureLevel, Applied: applied, MemTotal: memoryTotal(), MemUsed: residentBytes(),
 		UptimeSecs: uint64(time.Since(n.began).Seconds()), Stores: n.stores.usage()}
 }
 

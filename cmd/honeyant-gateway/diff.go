@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/honeyant/honeyant/cmd/command"
 	"github.com/honeyant/honeyant/gateway/control"
 	"github.com/honeyant/honeyant/gateway/ledger"
 )
@@ -48,7 +49,7 @@ func newDiff(o *options) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			u, err := url.Parse(args[0])
 			if err != nil || u.Host == "" {
-				return usagef("%q is no URL; write https://example.org/x", args[0])
+				return command.Usagef("%q is no URL; write https://example.org/x", args[0])
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), time.Minute)
 			defer cancel()
@@ -101,7 +102,7 @@ func originOf(ctx context.Context, c *control.Client, u *url.URL, given string) 
 	if given != "" {
 		target, err := url.Parse(given)
 		if err != nil || target.Host == "" {
-			return nil, usagef("--origin %q is no URL", given)
+			return nil, command.Usagef("--origin %q is no URL", given)
 		}
 		return target, nil
 	}
@@ -153,7 +154,7 @@ func compare(origin, client http.Header) []headerRow {
 
 func showDiff(o *options, d diffResult, all bool) error {
 	if o.json {
-		if err := printJSON(os.Stdout, d); err != nil {
+		if err := command.PrintJSON(os.Stdout, d); err != nil {
 			return err
 		}
 	} else {
@@ -167,7 +168,7 @@ func showDiff(o *options, d diffResult, all bool) error {
 		printTable(os.Stdout, []string{"header", "origin sends", "client gets"}, lines)
 	}
 	if d.OriginStatus != d.ClientStatus {
-		return &silentError{exitFailed}
+		return command.Silent(command.Failed)
 	}
 	return nil
 }

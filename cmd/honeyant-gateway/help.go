@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/honeyant/honeyant/cmd/command"
 	"github.com/honeyant/honeyant/gateway/code"
 	"github.com/honeyant/honeyant/gateway/manual"
 )
@@ -27,7 +28,7 @@ func newHelp(o *options) *cobra.Command {
 			words := strings.Join(args, " ")
 			if e, ok := code.Find(words); ok {
 				if o.json {
-					return printJSON(os.Stdout, e)
+					return command.PrintJSON(os.Stdout, e)
 				}
 				fmt.Printf("%s (%s)\n%s\n%s\nLogged by %s.\n", e.ID, e.Level, e.Meaning, e.Do, e.Source)
 				return nil
@@ -50,7 +51,7 @@ func showPages(o *options, cmd *cobra.Command) error {
 		return err
 	}
 	if o.json {
-		return printJSON(os.Stdout, pages)
+		return command.PrintJSON(os.Stdout, pages)
 	}
 	if err := cmd.Root().Help(); err != nil {
 		return err
@@ -64,7 +65,7 @@ func showPages(o *options, cmd *cobra.Command) error {
 
 func showPage(o *options, p manual.Page) error {
 	if o.json {
-		return printJSON(os.Stdout, p)
+		return command.PrintJSON(os.Stdout, p)
 	}
 	fmt.Printf("%s\n%s\n\n%s\n", p.Title, strings.Repeat("=", len(p.Title)), p.Text)
 	return nil
@@ -78,11 +79,11 @@ func showHits(o *options, words string) error {
 	}
 	hits = hits[:min(most, len(hits))]
 	if o.json {
-		return printJSON(os.Stdout, hits)
+		return command.PrintJSON(os.Stdout, hits)
 	}
 	if len(hits) == 0 {
 		fmt.Fprintf(os.Stderr, "Nothing is found for %q; honeyant gateway help lists all pages.\n", words)
-		return &silentError{exitFailed}
+		return command.Silent(command.Failed)
 	}
 	for _, h := range hits {
 		fmt.Printf("%-13s %s\n", h.Page.Name, h.Page.Title)

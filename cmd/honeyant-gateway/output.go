@@ -1,45 +1,21 @@
 package main
 
 import (
-	"encoding/json"
-	"fmt"
 	"io"
 	"strings"
 
-	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/honeyant/honeyant/cmd/command"
 )
 
-func printJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
-}
-
-// printTable prints rows under a header, plainly.
+// printTable prints rows under a header, cleaned.
 func printTable(w io.Writer, header []string, rows [][]string) {
-	t := table.NewWriter()
-	style := table.StyleLight
-	style.Options = table.OptionsNoBordersAndSeparators
-	style.Format.Header = text.FormatLower
-	style.Box.PaddingLeft = ""
-	style.Box.PaddingRight = "  "
-	t.SetStyle(style)
-	t.AppendHeader(row(header))
-	for _, r := range rows {
-		t.AppendRow(row(r))
+	cleaned := make([][]string, len(rows))
+	for i, r := range rows {
+		for _, c := range r {
+			cleaned[i] = append(cleaned[i], clean(c))
+		}
 	}
-	for line := range strings.SplitSeq(t.Render(), "\n") {
-		fmt.Fprintln(w, strings.TrimRight(line, " "))
-	}
-}
-
-func row(cells []string) table.Row {
-	r := table.Row{}
-	for _, c := range cells {
-		r = append(r, clean(c))
-	}
-	return r
+	command.PrintTable(w, header, cleaned)
 }
 
 // clean keeps what clients and origins send from steering the terminal.

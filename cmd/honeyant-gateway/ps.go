@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/honeyant/honeyant/cmd/command"
 	"github.com/honeyant/honeyant/gateway/control"
 	"github.com/honeyant/honeyant/gateway/ledger"
 )
@@ -27,7 +28,7 @@ func newPs(o *options) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			compare, ok := orders()[sort]
 			if !ok {
-				return usagef("--sort %s: one of %s", sort, strings.Join(orderNames(), ", "))
+				return command.Usagef("--sort %s: one of %s", sort, strings.Join(orderNames(), ", "))
 			}
 			query := url.Values{}
 			for key, value := range map[string]string{"phase": filter.phase, "origin": filter.origin, "route": filter.route, "side": filter.side,
@@ -37,11 +38,11 @@ func newPs(o *options) *cobra.Command {
 				}
 			}
 			if filter.phase != "" && !slices.Contains(ledger.Phases(), ledger.Phase(filter.phase)) {
-				return usagef("--phase %s: one of %s", filter.phase, phaseNames())
+				return command.Usagef("--phase %s: one of %s", filter.phase, phaseNames())
 			}
 			for flag, text := range map[string]string{"older": filter.older, "idle": filter.idle} {
 				if d, err := time.ParseDuration(text); text != "" && (err != nil || d < 0) {
-					return usagef("--%s %s is no time; write 30s", flag, text)
+					return command.Usagef("--%s %s is no time; write 30s", flag, text)
 				}
 			}
 			if !all {
@@ -76,7 +77,7 @@ func showRows(ctx context.Context, o *options, query url.Values, compare func(a,
 		if rows == nil {
 			rows = []control.Row{}
 		}
-		return printJSON(os.Stdout, rows)
+		return command.PrintJSON(os.Stdout, rows)
 	}
 	var lines [][]string
 	for _, r := range rows {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/honeyant/honeyant/cmd/command"
 	"github.com/honeyant/honeyant/gateway/control"
 	"github.com/honeyant/honeyant/gateway/daemon"
 )
@@ -29,7 +30,7 @@ func newReload(o *options) *cobra.Command {
 				return checkConfig(cmd.Context(), o, source.Source)
 			}
 			if source.File != "" || len(source.Site) > 0 {
-				return usagef("the running gateway reads the configuration it was started with; change that file, or start another with: run --config")
+				return command.Usagef("the running gateway reads the configuration it was started with; change that file, or start another with: run --config")
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), changeLimit)
 			defer cancel()
@@ -38,7 +39,7 @@ func newReload(o *options) *cobra.Command {
 				return refusedUnlessNone(err)
 			}
 			if o.json {
-				return printJSON(os.Stdout, done)
+				return command.PrintJSON(os.Stdout, done)
 			}
 			for _, w := range done.Warnings {
 				fmt.Fprintln(os.Stderr, "warning:", w)
@@ -57,7 +58,7 @@ func refusedUnlessNone(err error) error {
 	if errors.Is(err, control.ErrNone) || errors.Is(err, context.Canceled) {
 		return err
 	}
-	return &usageError{err}
+	return command.Usage(err)
 }
 
 func checkConfig(ctx context.Context, o *options, s daemon.Source) error {
@@ -67,19 +68,19 @@ func checkConfig(ctx context.Context, o *options, s daemon.Source) error {
 			return fmt.Errorf("%w; --config FILE names the configuration to check", err)
 		}
 		if _, err := os.Stat(status.Config); err != nil {
-			return usagef("the running gateway was configured on its command line; there is no file to check")
+			return command.Usagef("the running gateway was configured on its command line; there is no file to check")
 		}
 		s.File = status.Config
 	}
 	if err := s.Validate(); err != nil {
-		return &usageError{err}
+		return command.Usage(err)
 	}
 	warnings, err := daemon.Validate(s)
 	if err != nil {
-		return &usageError{err}
+		return command.Usage(err)
 	}
 	if o.json {
-		return printJSON(os.Stdout, map[string]any{"config": s.Name(), "good": true, "warnings": warnings})
+		return command.PrintJSON(os.Stdout, map[string]any{"config": s.Name(), "good": true, "warnings": warnings})
 	}
 	for _, w := range warnings {
 		fmt.Fprintln(os.Stderr, "warning:", w)
@@ -103,7 +104,7 @@ func newUpgrade(o *options) *cobra.Command {
 				return err
 			}
 			if o.json {
-				return printJSON(os.Stdout, p)
+				return command.PrintJSON(os.Stdout, p)
 			}
 			fmt.Printf("Process %d has taken over.\n", p.PID)
 			return nil

@@ -12,10 +12,12 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/honeyant/honeyant/cmd/command"
 	"github.com/honeyant/honeyant/gateway/code"
 	"github.com/honeyant/honeyant/gateway/control"
 	"github.com/honeyant/honeyant/gateway/daemon"
 	"github.com/honeyant/honeyant/gateway/ledger"
+	"github.com/honeyant/honeyant/internal/version"
 )
 
 // sourceFlags say where the configuration comes from.
@@ -44,14 +46,14 @@ func newRun(o *options) *cobra.Command {
 		Example: "  honeyant gateway run --site example.org --root /www\n  honeyant gateway run --site example.org --to http://127.0.0.1:8080\n  honeyant gateway run --config /etc/honeyant/Caddyfile",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := source.Validate(); err != nil {
-				return &usageError{err}
+				return command.Usage(err)
 			}
 			program, err := os.Executable()
 			if err != nil {
 				return err
 			}
 			log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
-			opts.Source, opts.Control, opts.Version, opts.Log = source.Source, control.Dir(o.control), versionText(), log
+			opts.Source, opts.Control, opts.Version, opts.Log = source.Source, control.Dir(o.control), version.Text(), log
 			opts.Program, opts.Args = program, os.Args[1:]
 			opts.Ledger = ledger.New(daemon.Base())
 			if os.Getenv("GOGC") == "" {
@@ -91,7 +93,7 @@ func watchSignals(ctx context.Context, o *options, log *slog.Logger) (stop func(
 				signal.Notify(second, os.Interrupt, unix.SIGTERM)
 			case s := <-second:
 				log.Warn("stopped at once, without draining", "code", code.Drain, "signal", s.String())
-				os.Exit(exitFailed)
+				os.Exit(command.Failed)
 			case s := <-signals:
 				if err := react(ctx, s, o); err != nil {
 					log.Error("signal", "code", code.ControlFailed, "signal", s.String(), "error", err.Error())

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/honeyant/honeyant/cmd/command"
 	"github.com/honeyant/honeyant/gateway/control"
 	"github.com/honeyant/honeyant/gateway/life"
 	"github.com/honeyant/honeyant/gateway/selftest"
@@ -43,7 +44,7 @@ func newSelftest(o *options) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for _, n := range flags.only {
 				if n < 1 || n > len(selftest.Faults()) {
-					return usagef("--only %d: the faults are numbered from 1 to %d", n, len(selftest.Faults()))
+					return command.Usagef("--only %d: the faults are numbered from 1 to %d", n, len(selftest.Faults()))
 				}
 			}
 			return runSelftest(cmd.Context(), o, flags)
@@ -63,7 +64,7 @@ func runSelftest(ctx context.Context, o *options, flags selftestFlags) (err erro
 	host, port, splitErr := net.SplitHostPort(flags.origin)
 	first, portErr := strconv.ParseUint(port, 10, 16)
 	if splitErr != nil || portErr != nil || net.ParseIP(host) == nil {
-		return usagef("--origin %s is no address; write 127.0.0.1:9100", flags.origin)
+		return command.Usagef("--origin %s is no address; write 127.0.0.1:9100", flags.origin)
 	}
 	origin, err := selftest.NewOrigin(host, int(first))
 	if err != nil {
@@ -94,7 +95,7 @@ func runSelftest(ctx context.Context, o *options, flags selftestFlags) (err erro
 	if flags.against != "" {
 		opts.Front, err = url.Parse(flags.against)
 		if err != nil || opts.Front.Host == "" {
-			return usagef("--against %s is no address; write https://example.org", flags.against)
+			return command.Usagef("--against %s is no address; write https://example.org", flags.against)
 		}
 	} else {
 		own, startErr := startOwn(ctx, dir, opts.Program, flags, config)
@@ -127,7 +128,7 @@ func showSelftest(o *options, rows []selftest.Row) error {
 		lines = append(lines, []string{fmt.Sprint(r.Number), r.Title, string(r.Verdict), fmt.Sprintf("%.1f / %.0f", r.Seconds, r.Limit), r.Code, r.Client, r.Origin, r.Note})
 	}
 	if o.json {
-		if err := printJSON(os.Stdout, rows); err != nil {
+		if err := command.PrintJSON(os.Stdout, rows); err != nil {
 			return err
 		}
 	} else {
@@ -135,7 +136,7 @@ func showSelftest(o *options, rows []selftest.Row) error {
 		fmt.Printf("\n%d of %d survived.\n", len(rows)-bad-skippedIn(rows), len(rows)-skippedIn(rows))
 	}
 	if bad > 0 {
-		return &silentError{exitFailed}
+		return command.Silent(command.Failed)
 	}
 	return nil
 }
@@ -178,7 +179,7 @@ func writeFront(path string) error {
 func printConfig(ctx context.Context, kind string, config selftest.ConfigOptions) error {
 	text, err := selftest.Config(kind, config)
 	if err != nil {
-		return usagef("--print-config: %v", err)
+		return command.Usagef("--print-config: %v", err)
 	}
 	fmt.Print(text)
 	fmt.Fprintln(os.Stderr, "The origin plays along until this is interrupted (ctrl-c).")

@@ -3,12 +3,12 @@ package main
 import (
 	"fmt"
 	"os"
-	"runtime"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/honeyant/honeyant/cmd/command"
 	"github.com/honeyant/honeyant/gateway/control"
 )
 
@@ -22,7 +22,7 @@ func newStatus(o *options) *cobra.Command {
 				return err
 			}
 			if o.json {
-				return printJSON(os.Stdout, all)
+				return command.PrintJSON(os.Stdout, all)
 			}
 			var rows [][]string
 			for _, s := range all {
@@ -45,20 +45,6 @@ func newMetrics(o *options) *cobra.Command {
 		Example: "  honeyant gateway metrics | grep timeouts",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return o.client().Metrics(cmd.Context(), os.Stdout)
-		},
-	}
-}
-
-func newVersion(o *options) *cobra.Command {
-	return &cobra.Command{
-		Use: "version", Short: "print the version", Args: cobra.NoArgs,
-		Example: "  honeyant gateway version",
-		RunE: func(*cobra.Command, []string) error {
-			if o.json {
-				return printJSON(os.Stdout, map[string]string{"version": versionText(), "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH})
-			}
-			fmt.Printf("honeyant-gateway %s (%s %s/%s)\n", versionText(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			return nil
 		},
 	}
 }

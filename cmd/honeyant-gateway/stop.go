@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/honeyant/honeyant/cmd/command"
 	"github.com/honeyant/honeyant/gateway/ledger"
 	"github.com/honeyant/honeyant/gateway/life"
 )
@@ -22,7 +23,7 @@ func newStop(o *options) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			steps, err := life.ParseSteps(escalate)
 			if err != nil {
-				return usagef("--escalate: %v", err)
+				return command.Usagef("--escalate: %v", err)
 			}
 			instances, err := o.client().Dir.Instances()
 			if err != nil {
@@ -42,7 +43,7 @@ func newStop(o *options) *cobra.Command {
 				all = append(all, row{at.Process, stopped})
 			}
 			if o.json {
-				return printJSON(os.Stdout, all)
+				return command.PrintJSON(os.Stdout, all)
 			}
 			for _, r := range all {
 				how := "had ended already"

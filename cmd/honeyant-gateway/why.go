@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/honeyant/honeyant/cmd/command"
 	"github.com/honeyant/honeyant/gateway/control"
 	"github.com/honeyant/honeyant/gateway/ledger"
 )
@@ -14,7 +15,7 @@ import (
 func parseID(text string) (ledger.ID, error) {
 	id, err := ledger.ParseID(text)
 	if err != nil {
-		return 0, usagef("%q is no number of a request; honeyant gateway ps lists them", text)
+		return 0, command.Usagef("%q is no number of a request; honeyant gateway ps lists them", text)
 	}
 	return id, nil
 }
@@ -34,7 +35,7 @@ func newWhy(o *options) *cobra.Command {
 				return err
 			}
 			if o.json {
-				return printJSON(os.Stdout, struct {
+				return command.PrintJSON(os.Stdout, struct {
 					Why string `json:"why"`
 					control.Row
 				}{control.Why(r.Entry), r})
@@ -69,7 +70,7 @@ func newKill(o *options) *cobra.Command {
 				rows = append(rows, r)
 			}
 			if o.json {
-				return printJSON(os.Stdout, rows)
+				return command.PrintJSON(os.Stdout, rows)
 			}
 			for _, r := range rows {
 				fmt.Println(clean(fmt.Sprintf("ended %s, which was %s", r.ID, control.Why(r.Entry))))
@@ -102,7 +103,7 @@ func newStack(o *options) *cobra.Command {
 			if err := o.client().Stack(cmd.Context(), id, &text); err != nil {
 				return err
 			}
-			return printJSON(os.Stdout, map[string]string{"stack": text.String()})
+			return command.PrintJSON(os.Stdout, map[string]string{"stack": text.String()})
 		},
 	}
 }
@@ -125,10 +126,10 @@ func newStats(o *options) *cobra.Command {
 			}
 			groups, err := control.Stats(append(live, recent...), by, hung)
 			if err != nil {
-				return &usageError{err}
+				return command.Usage(err)
 			}
 			if o.json {
-				return printJSON(os.Stdout, map[string]any{"by": by, "groups": groups})
+				return command.PrintJSON(os.Stdout, map[string]any{"by": by, "groups": groups})
 			}
 			var lines [][]string
 			for _, g := range groups {

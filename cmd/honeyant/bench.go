@@ -17,8 +17,9 @@ import (
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/bench"
 	"github.com/honeyant/honeyant/bench/history"
+	"github.com/honeyant/honeyant/cmd/command"
 	"github.com/honeyant/honeyant/config"
-	"github.com/honeyant/honeyant/node"
+	"github.com/honeyant/honeyant/internal/version"
 )
 
 // benchOptions are the flags of honeyant bench.
@@ -120,9 +121,9 @@ func (b *benchOptions) arguments(args []string) error {
 	case len(hosts) == 1 && ssh:
 		b.run.SSH = hosts[0]
 	case len(hosts) > 1 && ssh:
-		return usagef("one host at a time: %s", strings.Join(hosts, " "))
+		return command.Usagef("one host at a time: %s", strings.Join(hosts, " "))
 	case len(hosts) > 0:
-		return usagef("there is no group %q; the groups are %s", hosts[0], strings.Join(bench.Groups(), ", "))
+		return command.Usagef("there is no group %q; the groups are %s", hosts[0], strings.Join(bench.Groups(), ", "))
 	}
 	if b.size != "" {
 		size, err := config.ParseSize(b.size)
@@ -132,9 +133,9 @@ func (b *benchOptions) arguments(args []string) error {
 		b.run.SizeBytes = size
 	}
 	if b.tariff.PerGBOut < 0 || b.tariff.PerMillionOps < 0 {
-		return usagef("a price can not be negative")
+		return command.Usagef("a price can not be negative")
 	}
-	b.run.Version, b.run.Metadata = node.Version(), !b.noCloud
+	b.run.Version, b.run.Metadata = version.Text(), !b.noCloud
 	return nil
 }
 
@@ -143,7 +144,7 @@ func asRefusal(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, honeyant.Unavailable) {
 		return err
 	}
-	return &usageError{err}
+	return command.Usage(err)
 }
 
 // historyDir is where results are kept.

@@ -14,6 +14,7 @@ import (
 	"github.com/honeyant/honeyant/admin"
 	"github.com/honeyant/honeyant/bench"
 	"github.com/honeyant/honeyant/bench/pair"
+	"github.com/honeyant/honeyant/cmd/command"
 	"github.com/honeyant/honeyant/node"
 )
 
@@ -39,19 +40,19 @@ func (c *colonyOptions) validate(groups []string) error {
 		}
 	}
 	if kinds > 1 {
-		return usagef("one of --all-pairs, --all-nodes and --to")
+		return command.Usagef("one of --all-pairs, --all-nodes and --to")
 	}
 	if c.allNodes {
 		for _, g := range groups {
 			if g == "ssh" || g == "burst" {
-				return usagef("%s is measured on one machine at a time: honeyant bench %s", g, g)
+				return command.Usagef("%s is measured on one machine at a time: honeyant bench %s", g, g)
 			}
 		}
 		return nil
 	}
 	for _, g := range groups {
 		if g != "net" {
-			return usagef("only net is measured between nodes, not %s", g)
+			return command.Usagef("only net is measured between nodes, not %s", g)
 		}
 	}
 	return nil
@@ -101,7 +102,7 @@ func (b *benchOptions) startColony(ctx context.Context) error {
 	}
 	if failed != nil && len(runs) == 0 {
 		if errors.Is(failed, honeyant.NotExist) { // a name that no node has
-			return &usageError{failed}
+			return command.Usage(failed)
 		}
 		return failed
 	}
@@ -112,7 +113,7 @@ func (b *benchOptions) startColony(ctx context.Context) error {
 		return err
 	}
 	if err != nil || failed != nil || len(b.colony.to) > 0 && len(skipped) > 0 {
-		return &silentError{exitUnreachable}
+		return command.Silent(command.Unreachable)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/honeyant/honeyant/bench"
 	"github.com/honeyant/honeyant/bench/history"
+	"github.com/honeyant/honeyant/cmd/command"
 )
 
 func newBenchCompare(o *options) *cobra.Command {
@@ -48,7 +49,7 @@ func newBenchCompare(o *options) *cobra.Command {
 				a.Outliers = append(a.Outliers, outliersOf(s, runs)...)
 			}
 			if o.json {
-				return printJSON(os.Stdout, a)
+				return command.PrintJSON(os.Stdout, a)
 			}
 			showComparison(os.Stdout, a, all)
 			return nil
@@ -109,7 +110,7 @@ func exceptions(o *options, w io.Writer, s history.Side, runs []*bench.Run) erro
 	}
 	found := outliersOf(history.Side{Runs: []*bench.Run{last}}, runs)
 	if o.json {
-		return printJSON(w, map[string]any{"run": last.ID, "earlier_runs": earlier, "outliers": found})
+		return command.PrintJSON(w, map[string]any{"run": last.ID, "earlier_runs": earlier, "outliers": found})
 	}
 	switch {
 	case earlier < 3:
@@ -128,7 +129,7 @@ const manyRows = 30
 
 func showComparison(w io.Writer, a compareAnswer, all bool) {
 	red, plain := "", ""
-	if f, ok := w.(*os.File); ok && isTerminal(f) {
+	if f, ok := w.(*os.File); ok && command.IsTerminal(f) {
 		red, plain = "\033[31m", "\033[0m"
 	}
 	header := []string{""}
@@ -154,7 +155,7 @@ func showComparison(w io.Writer, a compareAnswer, all bool) {
 		}
 		rows = append(rows, row)
 	}
-	printTable(w, header, rows)
+	command.PrintTable(w, header, rows)
 	by := "by " + string(a.By)
 	if a.Forced {
 		by = "by force, though unlike: whatever differs above may be the cause"
@@ -184,7 +185,7 @@ func showComparison(w io.Writer, a compareAnswer, all bool) {
 	for _, s := range a.Sides[1:] {
 		header = append(header, s.Label, "change")
 	}
-	printTable(w, header, rows)
+	command.PrintTable(w, header, rows)
 	if quiet > 0 {
 		fmt.Fprintf(w, "\n%d more rows are equal or not proven to differ (--all shows them).\n", quiet)
 	}

@@ -10,20 +10,21 @@ import (
 
 	"github.com/honeyant/honeyant/bench"
 	"github.com/honeyant/honeyant/bench/history"
+	"github.com/honeyant/honeyant/cmd/command"
 )
 
 func TestCompareTheSample(t *testing.T) {
 	alone(t)
 	text, code := output(t, "bench", "compare", "--sample", "ubuntu16", "ubuntu18", "amazonlinux", "--by", "os")
 	for _, want := range []string{"N=1: not proven", "(user+sys) 107.5 s (+16 %)", "waited 7.34 s", "≠ distribution", "was not idle"} {
-		if code != exitDone || !strings.Contains(text, want) {
+		if code != command.Done || !strings.Contains(text, want) {
 			t.Errorf("exit code %d, lacks %q:\n%s", code, want, text)
 		}
 	}
-	if _, code := output(t, "bench", "compare", "--sample", "ubuntu16", "azure", "--by", "os"); code != exitRefused {
+	if _, code := output(t, "bench", "compare", "--sample", "ubuntu16", "azure", "--by", "os"); code != command.Refused {
 		t.Errorf("unlike machines: exit code %d", code)
 	}
-	if _, code := output(t, "bench", "compare", "--sample", "ubuntu16", "azure", "--by", "os", "--force"); code != exitDone {
+	if _, code := output(t, "bench", "compare", "--sample", "ubuntu16", "azure", "--by", "os", "--force"); code != command.Done {
 		t.Errorf("forced: exit code %d", code)
 	}
 }
@@ -44,11 +45,11 @@ func TestCompareFilesAndHistory(t *testing.T) {
 		return path
 	}
 	a, b, old := file("a", bench.Schema, 2), file("b", bench.Schema, 4), file("old", "honeyant-bench/0", 2)
-	if text, code := output(t, "bench", "compare", a, b); code != exitDone || !strings.Contains(text, "2.0×, worse") {
+	if text, code := output(t, "bench", "compare", a, b); code != command.Done || !strings.Contains(text, "2.0×, worse") {
 		t.Errorf("exit code %d: %s", code, text)
 	}
 	for _, args := range [][]string{{a, old}, {a, filepath.Join(dir, "none.json")}, {a, "nobody"}, {}, {a, b, "--by", "colour"}} {
-		if text, code := output(t, append([]string{"bench", "compare"}, args...)...); code != exitRefused {
+		if text, code := output(t, append([]string{"bench", "compare"}, args...)...); code != command.Refused {
 			t.Errorf("%v: exit code %d: %s", args, code, text)
 		}
 	}
@@ -64,7 +65,7 @@ func TestCompareFilesAndHistory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if text, code := output(t, "bench", "compare", "--history", filepath.Join(dir, "h"), "ubuntu18"); code != exitDone || !strings.Contains(text, "4.0× the median of 3 earlier runs") {
+	if text, code := output(t, "bench", "compare", "--history", filepath.Join(dir, "h"), "ubuntu18"); code != command.Done || !strings.Contains(text, "4.0× the median of 3 earlier runs") {
 		t.Errorf("exit code %d: %s", code, text)
 	}
 }

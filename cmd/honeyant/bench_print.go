@@ -10,6 +10,7 @@ import (
 
 	"github.com/honeyant/honeyant/bench"
 	"github.com/honeyant/honeyant/bench/pair"
+	"github.com/honeyant/honeyant/cmd/command"
 )
 
 // announce says before anything is measured what a run will do, and what it will not.
@@ -39,13 +40,13 @@ type dryRunReport struct {
 
 func (b *benchOptions) printPlan(p *bench.Plan) error {
 	if b.json {
-		return printJSON(os.Stdout, dryRunReport{Plan: p, Seconds: p.Total.Lasts.Seconds(), Cost: p.Cost(b.tariff)})
+		return command.PrintJSON(os.Stdout, dryRunReport{Plan: p, Seconds: p.Total.Lasts.Seconds(), Cost: p.Cost(b.tariff)})
 	}
 	rows := [][]string{}
 	for _, u := range append(p.Uses, p.Total) {
 		rows = append(rows, []string{u.Group, about(u.Lasts), about(u.CPU), bytesText(u.WriteBytes), bytesText(u.ReadBytes), strconv.FormatInt(u.DiskOps, 10), bytesText(u.NetBytes)})
 	}
-	printTable(os.Stdout, []string{"group", "lasts", "cpu time", "writes ≤", "reads ≤", "disk operations ≤", "traffic out ≤"}, rows)
+	command.PrintTable(os.Stdout, []string{"group", "lasts", "cpu time", "writes ≤", "reads ≤", "disk operations ≤", "traffic out ≤"}, rows)
 	fmt.Println()
 	if p.FileBytes > 0 {
 		fmt.Printf("Test file: %s in %s, where %s are free.\n", bytesText(p.FileBytes), p.Directory, bytesText(p.FreeBytes))
@@ -65,9 +66,9 @@ func (b *benchOptions) printPlan(p *bench.Plan) error {
 func (b *benchOptions) print(runs []*bench.Run) error {
 	if b.json {
 		if len(runs) == 1 && !b.colony.wanted() {
-			return printJSON(os.Stdout, runs[0])
+			return command.PrintJSON(os.Stdout, runs[0])
 		}
-		return printJSON(os.Stdout, runs)
+		return command.PrintJSON(os.Stdout, runs)
 	}
 	for i, run := range runs {
 		if i > 0 {
@@ -90,7 +91,7 @@ func printRun(run *bench.Run) {
 		rows = append(rows, resultRow(run, &run.Results[i]))
 	}
 	if len(rows) > 0 {
-		printTable(os.Stdout, []string{"what", "figure", "unit", "±", "p99", "besides", ""}, rows)
+		command.PrintTable(os.Stdout, []string{"what", "figure", "unit", "±", "p99", "besides", ""}, rows)
 	}
 	reasons := map[string][]string{}
 	var order []string
@@ -163,7 +164,7 @@ func figure(v float64) string {
 type benchProgress struct{ terminal, quiet, shown bool }
 
 func newBenchProgress(json bool) *benchProgress {
-	terminal := isTerminal(os.Stderr)
+	terminal := command.IsTerminal(os.Stderr)
 	return &benchProgress{terminal: terminal, quiet: json && !terminal}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/honeyant/honeyant/advice"
 	"github.com/honeyant/honeyant/advice/report"
 	"github.com/honeyant/honeyant/bench"
+	"github.com/honeyant/honeyant/cmd/command"
 )
 
 // reportOptions are the flags of honeyant bench report.
@@ -62,7 +63,7 @@ type reportAnswer struct {
 
 func (r *reportOptions) run(w io.Writer) error {
 	if r.width < 200 || r.width > 4000 {
-		return usagef("--width is between 200 and 4000 pixels")
+		return command.Usagef("--width is between 200 and 4000 pixels")
 	}
 	table, unit, err := r.price.load(r.options)
 	if err != nil {
@@ -101,7 +102,7 @@ func (r *reportOptions) run(w io.Writer) error {
 		if a.Rankings, err = advice.Rank(table, runs); err != nil {
 			return err
 		}
-		return printJSON(w, a)
+		return command.PrintJSON(w, a)
 	case r.markdown:
 		return made.WriteMarkdown(w)
 	}
@@ -165,7 +166,7 @@ func showReport(w io.Writer, r *report.Report) {
 	}
 	for _, t := range r.AllTables() {
 		fmt.Fprintf(w, "\n%s\n", t.Title)
-		printTable(w, t.Header, t.Rows)
+		command.PrintTable(w, t.Header, t.Rows)
 		if t.Note != "" {
 			fmt.Fprintln(w, t.Note)
 		}

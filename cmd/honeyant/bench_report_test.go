@@ -8,13 +8,14 @@ import (
 	"testing"
 
 	"github.com/honeyant/honeyant/bench/history"
+	"github.com/honeyant/honeyant/cmd/command"
 )
 
 func TestReportOfTheSample(t *testing.T) {
 	dir := alone(t)
 	page, pictures := filepath.Join(dir, "r.html"), filepath.Join(dir, "pictures")
 	text, code := output(t, "bench", "report", "-o", page, "--charts", pictures)
-	if code != exitDone || !strings.Contains(text, "Ranking for storing files") {
+	if code != command.Done || !strings.Contains(text, "Ranking for storing files") {
 		t.Errorf("exit code %d: %s", code, text)
 	}
 	if html, err := os.ReadFile(page); err != nil || !strings.HasPrefix(string(html), "<!doctype html>") || !strings.Contains(string(html), "Sample:") {
@@ -29,7 +30,7 @@ func TestReportOfTheSample(t *testing.T) {
 		t.Errorf("left behind: %v", rest)
 	}
 	text, code = output(t, "bench", "verdict", "-o", "", "--markdown")
-	if code != exitDone || !strings.HasPrefix(text, "# What the machines can do") {
+	if code != command.Done || !strings.HasPrefix(text, "# What the machines can do") {
 		t.Errorf("exit code %d: %s", code, text)
 	}
 	text, _ = output(t, "bench", "report", "-o", "", "--json")
@@ -46,15 +47,15 @@ func TestReportOfAHistory(t *testing.T) {
 		t.Fatal(err)
 	}
 	text, code := output(t, "bench", "report", "--history", where, "-o", "-")
-	if code != exitDone || !strings.Contains(text, "azure") || strings.Contains(text, "ubuntu18") {
+	if code != command.Done || !strings.Contains(text, "azure") || strings.Contains(text, "ubuntu18") {
 		t.Errorf("exit code %d", code)
 	}
 	for _, args := range [][]string{{"--width", "3"}, {"--history", filepath.Join(dir, "none")}, {"--unit", "furlong"}, {"--currency", "XYZ"}, {"extra"}} {
-		if text, code := output(t, append([]string{"bench", "report", "-o", ""}, args...)...); code != exitRefused {
+		if text, code := output(t, append([]string{"bench", "report", "-o", ""}, args...)...); code != command.Refused {
 			t.Errorf("%v: exit code %d: %s", args, code, text)
 		}
 	}
-	if _, code := output(t, "bench", "report", "--sample", "-o", filepath.Join(dir, "none", "r.html")); code == exitDone {
+	if _, code := output(t, "bench", "report", "--sample", "-o", filepath.Join(dir, "none", "r.html")); code == command.Done {
 		t.Error("a page was written into a directory that is not there")
 	}
 }

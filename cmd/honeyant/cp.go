@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/honeyant/honeyant/cmd/command"
 	"github.com/honeyant/honeyant/transfer"
 )
 
@@ -43,7 +44,7 @@ func newCp(o *options) *cobra.Command {
 				return transfer.Serve(cmd.Context(), os.Stdin, os.Stdout, 5*time.Minute, log)
 			}
 			if len(args) < 2 {
-				return usagef("name what to copy and where to\n  %s", cmd.UseLine())
+				return command.Usagef("name what to copy and where to\n  %s", cmd.UseLine())
 			}
 			return f.run(cmd.Context(), o, args)
 		},
@@ -85,7 +86,7 @@ func (f *cpFlags) run(ctx context.Context, o *options, args []string) error {
 	r, err := c.Run(ctx)
 	stop()
 	if o.json {
-		if err := printJSON(os.Stdout, r); err != nil {
+		if err := command.PrintJSON(os.Stdout, r); err != nil {
 			return err
 		}
 	} else {
@@ -93,7 +94,7 @@ func (f *cpFlags) run(ctx context.Context, o *options, args []string) error {
 	}
 	switch {
 	case err == nil && f.strict && len(r.Notes) > 0:
-		return &silentError{exitFailed}
+		return command.Silent(command.Failed)
 	case err != nil && ctx.Err() != nil:
 		return fmt.Errorf("stopped; give the same command again to go on")
 	}
@@ -164,7 +165,7 @@ const (
 
 // showCopying shows progress until stop is called, which waits.
 func showCopying(c *transfer.Copier, w *os.File) (stop func()) {
-	terminal, every := isTerminal(w), plainLine
+	terminal, every := command.IsTerminal(w), plainLine
 	if terminal {
 		every = movingLine
 	}

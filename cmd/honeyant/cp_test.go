@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/honeyant/honeyant/cmd/command"
 )
 
 func TestCpExitCodes(t *testing.T) {
@@ -20,15 +22,15 @@ func TestCpExitCodes(t *testing.T) {
 		args []string
 		code int
 	}{
-		{[]string{"cp", "-rq", tree, filepath.Join(dir, "copy")}, exitDone},
-		{[]string{"cp", "-rqn", tree, dir}, exitRefused},
-		{[]string{"cp", "-rq", tree, tree}, exitRefused},
-		{[]string{"cp", "-q", tree, filepath.Join(dir, "x")}, exitRefused},
-		{[]string{"cp", tree}, exitRefused},
-		{[]string{"cp", "-q", filepath.Join(dir, "nope"), dir}, exitFailed},
-		{[]string{"cp", "-rq", "--ssh", "/nonexistent/ssh", tree, "host:x"}, exitUnreachable},
+		{[]string{"cp", "-rq", tree, filepath.Join(dir, "copy")}, command.Done},
+		{[]string{"cp", "-rqn", tree, dir}, command.Refused},
+		{[]string{"cp", "-rq", tree, tree}, command.Refused},
+		{[]string{"cp", "-q", tree, filepath.Join(dir, "x")}, command.Refused},
+		{[]string{"cp", tree}, command.Refused},
+		{[]string{"cp", "-q", filepath.Join(dir, "nope"), dir}, command.Failed},
+		{[]string{"cp", "-rq", "--ssh", "/nonexistent/ssh", tree, "host:x"}, command.Unreachable},
 	} {
-		if code := run(context.Background(), c.args); code != c.code {
+		if code := program().Run(context.Background(), c.args); code != c.code {
 			t.Errorf("honeyant %v: exit code %d, want %d", c.args, code, c.code)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/honeyant/honeyant/cmd/command"
 	"github.com/honeyant/honeyant/cmd/honeyant/demo"
 )
 
@@ -20,14 +21,14 @@ func newDemo(o *options) *cobra.Command {
 		Example: "  honeyant demo\n  honeyant demo --from /etc --keep",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if opts.Nodes < 3 {
-				return usagef("--nodes: the demo needs 3 or more, since with fewer nothing serves on after a death")
+				return command.Usagef("--nodes: the demo needs 3 or more, since with fewer nothing serves on after a death")
 			}
 			program, err := os.Executable()
 			if err != nil {
 				return err
 			}
 			opts.Program = program
-			opts.Show = demo.NewShow(os.Stderr, isTerminal(os.Stderr))
+			opts.Show = demo.NewShow(os.Stderr, command.IsTerminal(os.Stderr))
 			began := time.Now()
 			res, err := demo.Run(cmd.Context(), opts)
 			if errors.Is(err, context.Canceled) {
@@ -37,16 +38,16 @@ func newDemo(o *options) *cobra.Command {
 				return err
 			}
 			if o.json {
-				err = printJSON(os.Stdout, res)
+				err = command.PrintJSON(os.Stdout, res)
 			} else {
 				fmt.Println()
-				printTable(os.Stdout, []string{"files", "MB", "MB/s", "longest stall", "heal", "lost bytes", "errors", "took"}, [][]string{{
+				command.PrintTable(os.Stdout, []string{"files", "MB", "MB/s", "longest stall", "heal", "lost bytes", "errors", "took"}, [][]string{{
 					fmt.Sprint(res.Files), fmt.Sprintf("%.1f", float64(res.Bytes)/1e6), fmt.Sprintf("%.1f", res.MBPerS), fmt.Sprintf("%.1f s", res.StallSeconds),
 					fmt.Sprintf("%.1f s", res.HealSeconds), fmt.Sprint(res.LostBytes), fmt.Sprint(res.Errors), durationText(time.Since(began))}})
 			}
 			if err == nil && !res.OK {
 				fmt.Fprintln(os.Stderr, "Something did not hold; run again with --keep and look into the logs.")
-				return &silentError{exitFailed}
+				return command.Silent(command.Failed)
 			}
 			return err
 		},

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/honeyant/honeyant/cmd/command"
 	"github.com/honeyant/honeyant/node"
 )
 
@@ -25,7 +26,7 @@ func newDoctor(o *options) *cobra.Command {
 				bad = bad || f.Level == node.Bad
 			}
 			if o.json {
-				if err := printJSON(os.Stdout, findings); err != nil {
+				if err := command.PrintJSON(os.Stdout, findings); err != nil {
 					return err
 				}
 			} else {
@@ -37,7 +38,7 @@ func newDoctor(o *options) *cobra.Command {
 				}
 			}
 			if bad {
-				return &silentError{exitFailed}
+				return command.Silent(command.Failed)
 			}
 			return nil
 		},
@@ -53,7 +54,7 @@ func printPackage(o *options, pkg string) error {
 		return err
 	}
 	if o.json {
-		return printJSON(os.Stdout, map[string]string{"program": pkg, "install": line})
+		return command.PrintJSON(os.Stdout, map[string]string{"program": pkg, "install": line})
 	}
 	fmt.Println(line)
 	return nil

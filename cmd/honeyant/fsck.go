@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/honeyant/honeyant/admin"
+	"github.com/honeyant/honeyant/cmd/command"
 )
 
 func newFsck(o *options) *cobra.Command {
@@ -25,14 +26,14 @@ func newFsck(o *options) *cobra.Command {
 				return err
 			}
 			if o.json {
-				if err := printJSON(os.Stdout, r); err != nil {
+				if err := command.PrintJSON(os.Stdout, r); err != nil {
 					return err
 				}
 			} else {
 				showFsck(&r)
 			}
 			if !r.OK {
-				return &silentError{exitFailed}
+				return command.Silent(command.Failed)
 			}
 			return nil
 		},
@@ -52,7 +53,7 @@ func confirmIncarnation(ctx context.Context, o *options, yes bool) error {
 		return err
 	}
 	if o.json {
-		return printJSON(os.Stdout, map[string]uint32{"incarnation": incarnation})
+		return command.PrintJSON(os.Stdout, map[string]uint32{"incarnation": incarnation})
 	}
 	fmt.Printf("Confirmed for what was made before incarnation %d.\n", incarnation)
 	return nil

@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/honeyant/honeyant/cmd/command"
 )
 
 // gatewayProgram is a program of its own, so that a fault of the proxy never touches storage and machines that only store do not carry it.
@@ -25,7 +27,7 @@ func newGateway(o *options) *cobra.Command {
 			}
 			path := filepath.Join(filepath.Dir(self), gatewayProgram)
 			if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-				return usagef("%s is not there; `make build` makes it beside %s", path, filepath.Base(self))
+				return command.Usagef("%s is not there; `make build` makes it beside %s", path, filepath.Base(self))
 			}
 			if o.json { // said before the word gateway
 				args = append([]string{"--json"}, args...)

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/honeyant/honeyant/admin"
+	"github.com/honeyant/honeyant/cmd/command"
 	"github.com/honeyant/honeyant/config"
 	"github.com/honeyant/honeyant/node"
 )
@@ -37,7 +38,7 @@ func (p *placeFlags) place(dir string) (node.Place, error) {
 		}
 		size, err := config.ParseSize(s.text)
 		if err != nil {
-			return place, usagef("%s: %v", s.flag, err)
+			return place, command.Usagef("%s: %v", s.flag, err)
 		}
 		*s.to = size
 	}
@@ -61,7 +62,7 @@ func newInit(o *options) *cobra.Command {
 				return err
 			}
 			if o.json {
-				return printJSON(os.Stdout, map[string]admin.Join{"join": join})
+				return command.PrintJSON(os.Stdout, map[string]admin.Join{"join": join})
 			}
 			fmt.Fprintf(os.Stderr, "A colony of one is ready in %s.\n%s\nThen, on the next machine:\n", o.dir, startHint(o))
 			return printJoin(o, join)
@@ -80,7 +81,7 @@ func newJoin(o *options) *cobra.Command {
 		Example: "  honeyant join 10.0.0.1:7268 --token hat1-...\n  honeyant serve        # or: systemctl enable --now honeyant",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if token == "" {
-				return usagef("say --token; `honeyant token create` on a machine of the colony prints one")
+				return command.Usagef("say --token; `honeyant token create` on a machine of the colony prints one")
 			}
 			place, err := flags.place(o.dir)
 			if err != nil {
@@ -91,7 +92,7 @@ func newJoin(o *options) *cobra.Command {
 				return err
 			}
 			if o.json {
-				return printJSON(os.Stdout, joined)
+				return command.PrintJSON(os.Stdout, joined)
 			}
 			fmt.Printf("This machine is %s of the colony now.\n%s\n", joined.Node, startHint(o))
 			return nil

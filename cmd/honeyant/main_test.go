@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/spf13/cobra"
-
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/admin"
+	"github.com/honeyant/honeyant/cmd/command"
+	"github.com/honeyant/honeyant/cmd/command/commandtest"
 )
 
 // The exit codes are a contract with scripts.
@@ -18,16 +18,16 @@ func TestExitCodes(t *testing.T) {
 		err  error
 		code int
 	}{
-		{usagef("bad flag"), exitRefused},
-		{honeyant.E("x", honeyant.Invalid, "", nil), exitRefused},
-		{honeyant.E("x", honeyant.Exist, "", nil), exitRefused},
-		{&admin.Remote{Kind: honeyant.Conflict, Text: "busy"}, exitRefused},
-		{fmt.Errorf("wrapped: %w", honeyant.E("x", honeyant.Unavailable, "", nil)), exitUnreachable},
-		{honeyant.E("x", honeyant.Corrupt, "", nil), exitFailed},
-		{errors.New("anything"), exitFailed},
-		{&silentError{exitFailed}, exitFailed},
+		{command.Usagef("bad flag"), command.Refused},
+		{honeyant.E("x", honeyant.Invalid, "", nil), command.Refused},
+		{honeyant.E("x", honeyant.Exist, "", nil), command.Refused},
+		{&admin.Remote{Kind: honeyant.Conflict, Text: "busy"}, command.Refused},
+		{fmt.Errorf("wrapped: %w", honeyant.E("x", honeyant.Unavailable, "", nil)), command.Unreachable},
+		{honeyant.E("x", honeyant.Corrupt, "", nil), command.Failed},
+		{errors.New("anything"), command.Failed},
+		{command.Silent(command.Failed), command.Failed},
 	} {
-		if got := exitCode(c.err); got != c.code {
+		if got := program().ExitCode(c.err); got != c.code {
 			t.Errorf("%v: exit code %d, want %d", c.err, got, c.code)
 		}
 	}
@@ -39,8 +39,8 @@ func TestWrongUsageIsExitCodeTwo(t *testing.T) {
 		{"fly"}, {"node", "fly"}, {"join"}, {"join", "127.0.0.1:1"}, {"mount"}, {"status", "--nope"}, {"token", "create", "--ttl", "-1s"},
 		{"demo", "--nodes", "2"}, {"init", "--capacity", "lots"}, {"policy", "set", "/x", "copies=99"}, {"node", "remove", "n1"},
 	} {
-		if code := run(context.Background(), args); code != exitRefused {
-			t.Errorf("honeyant %v: exit code %d, want %d", args, code, exitRefused)
+		if code := program().Run(context.Background(), args); code != command.Refused {
+			t.Errorf("honeyant %v: exit code %d, want %d", args, code, command.Refused)
 		}
 	}
 }
@@ -48,28 +48,13 @@ func TestWrongUsageIsExitCodeTwo(t *testing.T) {
 func TestWithoutADaemonIsExitCodeThree(t *testing.T) {
 	t.Setenv("HONEYANT_DIR", t.TempDir())
 	for _, args := range [][]string{{"status"}, {"node", "ls"}, {"store", "ls", "--json"}, {"why", "/x"}, {"fsck"}} {
-		if code := run(context.Background(), args); code != exitUnreachable {
-			t.Errorf("honeyant %v: exit code %d, want %d", args, code, exitUnreachable)
+		if code := program().Run(context.Background(), args); code != command.Unreachable {
+			t.Errorf("honeyant %v: exit code %d, want %d", args, code, command.Unreachable)
 		}
 	}
 }
 
-// Every command explains itself: a short text, and an example where it can be run as it is.
-func TestEveryCommandHasHelp(t *testing.T) {
-	var visit func(c *cobra.Command)
-	visit = func(c *cobra.Command) {
-		if c.Short == "" {
-			t.Errorf("%s has no short help", c.CommandPath())
-		}
-		if c.Runnable() && !c.HasSubCommands() && c.Example == "" && c.Name() != "version" {
-			t.Errorf("%s has no example", c.CommandPath())
-		}
-		for _, sub := range c.Commands() {
-			visit(sub)
-		}
-	}
-	visit(newRoot())
-}
+func TestEverythingIsExplained(t *testing.T) { commandtest.Explained(t, newRoot()) }
 
 func TestBytesText(t *testing.T) {
 	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 10 << 20: "10 MiB", 3 << 30: "3.0 GiB", 5 << 50: "5.0 PiB"} {

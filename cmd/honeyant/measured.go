@@ -6,6 +6,7 @@ import (
 
 	"github.com/honeyant/honeyant/bench"
 	"github.com/honeyant/honeyant/bench/history"
+	"github.com/honeyant/honeyant/cmd/command"
 )
 
 // loadHistory reads the history named, or this machine's. Damaged lines are told on stderr and skipped.
@@ -13,7 +14,7 @@ func loadHistory(o *options, named string) (runs []*bench.Run, dir string, err e
 	dir = historyDir(o, named)
 	if named != "" {
 		if _, err := os.Stat(named); err != nil {
-			return nil, dir, usagef("no history there: %s", err)
+			return nil, dir, command.Usagef("no history there: %s", err)
 		}
 	}
 	runs, damage, err := history.Load(dir)

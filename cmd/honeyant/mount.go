@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/honeyant/honeyant/admin"
+	"github.com/honeyant/honeyant/cmd/command"
 	"github.com/honeyant/honeyant/frontend/fuse"
 	"github.com/honeyant/honeyant/node"
 )
@@ -28,7 +29,7 @@ func newMount(o *options) *cobra.Command {
 				return err
 			}
 			if _, err := fuse.ParseTransport(transport); err != nil {
-				return usagef("--fuse-transport: %q is no transport: say auto, uring or dev", transport)
+				return command.Usagef("--fuse-transport: %q is no transport: say auto, uring or dev", transport)
 			}
 			return o.client().Call(cmd.Context(), "mount", node.MountRequest{Volume: volume, Path: path, Once: once, FUSETransport: transport}, nil)
 		},

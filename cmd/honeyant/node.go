@@ -11,6 +11,7 @@ import (
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/admin"
+	"github.com/honeyant/honeyant/cmd/command"
 	"github.com/honeyant/honeyant/node"
 )
 
@@ -30,7 +31,7 @@ func nodeList(o *options) *cobra.Command {
 				return err
 			}
 			if o.json {
-				return printJSON(os.Stdout, s.Nodes)
+				return command.PrintJSON(os.Stdout, s.Nodes)
 			}
 			showNodes(os.Stdout, s.Nodes)
 			return nil
@@ -48,7 +49,7 @@ func nodeShow(o *options) *cobra.Command {
 				return err
 			}
 			if o.json {
-				return printJSON(os.Stdout, show)
+				return command.PrintJSON(os.Stdout, show)
 			}
 			showNodes(os.Stdout, []admin.NodeStatus{show.Node})
 			fmt.Println()
@@ -99,7 +100,7 @@ func watchDrain(ctx context.Context, o *options, target string) error {
 		}
 		if p.Done {
 			if o.json {
-				return printJSON(os.Stdout, p)
+				return command.PrintJSON(os.Stdout, p)
 			}
 			return nil
 		}
@@ -140,7 +141,7 @@ func nodeLabel(o *options) *cobra.Command {
 		Example: "  honeyant node label n2 --name attic --zone home",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if name == "" && zone == "" {
-				return usagef("say --name or --zone")
+				return command.Usagef("say --name or --zone")
 			}
 			return o.client().Call(cmd.Context(), "node.label", node.LabelRequest{Node: args[0], Name: name, Zone: zone}, nil)
 		},

@@ -2,49 +2,13 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"time"
 
-	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
-	"golang.org/x/term"
+	"github.com/honeyant/honeyant/cmd/command"
 )
-
-func printJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
-}
-
-// printTable prints rows under a header, plainly, numbers to the right.
-func printTable(w io.Writer, header []string, rows [][]string) {
-	t := table.NewWriter()
-	style := table.StyleLight
-	style.Options = table.OptionsNoBordersAndSeparators
-	style.Format.Header = text.FormatLower
-	style.Box.PaddingLeft = ""
-	style.Box.PaddingRight = "  "
-	t.SetStyle(style)
-	head := table.Row{}
-	for _, h := range header {
-		head = append(head, h)
-	}
-	t.AppendHeader(head)
-	for _, r := range rows {
-		row := table.Row{}
-		for _, c := range r {
-			row = append(row, c)
-		}
-		t.AppendRow(row)
-	}
-	for _, line := range strings.Split(t.Render(), "\n") {
-		fmt.Fprintln(w, strings.TrimRight(line, " "))
-	}
-}
 
 // bytesText is a size as people read it.
 func bytesText(n int64) string {
@@ -78,21 +42,19 @@ func durationText(d time.Duration) string {
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
-func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
-
 // confirm shows the plan and asks, unless yes. Without a terminal it refuses.
 func confirm(plan string, yes bool) error {
 	fmt.Fprintln(os.Stderr, plan)
 	if yes {
 		return nil
 	}
-	if !isTerminal(os.Stdin) {
-		return usagef("not done: add --yes to go ahead without being asked")
+	if !command.IsTerminal(os.Stdin) {
+		return command.Usagef("not done: add --yes to go ahead without being asked")
 	}
 	fmt.Fprint(os.Stderr, "Go ahead? [y/N] ")
 	line, err := bufio.NewReader(os.Stdin).ReadString('\n')
 	if answer := strings.ToLower(strings.TrimSpace(line)); err != nil || answer != "y" && answer != "yes" {
-		return usagef("not done")
+		return command.Usagef("not done")
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/honeyant/honeyant/admin"
 	"github.com/honeyant/honeyant/advice"
+	"github.com/honeyant/honeyant/cmd/command"
 )
 
 // planOptions are the flags of honeyant plan.
@@ -96,7 +97,7 @@ func (p *planOptions) run(ctx context.Context, w io.Writer) error {
 			return err
 		}
 		if len(p.add)+len(p.remove)+len(p.replace) > 0 {
-			return usagef("--add, --remove and --replace change machines: name them with --fleet, or measure them")
+			return command.Usagef("--add, --remove and --replace change machines: name them with --fleet, or measure them")
 		}
 		a.Machines, a.Outcomes = fmt.Sprintf("the cheapest %d machines of the price table for each way", p.nodes), ways
 	} else {
@@ -118,7 +119,7 @@ func (p *planOptions) run(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	if p.json {
-		return printJSON(w, a)
+		return command.PrintJSON(w, a)
 	}
 	p.show(w, a)
 	return nil
@@ -132,17 +133,17 @@ func (p *planOptions) prepare() error {
 	}
 	p.setting = advice.Setting{Hazards: advice.DefaultHazards(), Rates: p.table.Rates, Unit: unit}
 	if p.setting.Hazards.LossPerYear, err = parseShare(p.vmLoss); err != nil {
-		return usagef("--vm-loss: %s", err)
+		return command.Usagef("--vm-loss: %s", err)
 	}
 	switch {
 	case p.gb < 0 || p.nodes < 0 || p.copies < 0:
-		return usagef("--gb, --nodes and --copies can not be negative")
+		return command.Usagef("--gb, --nodes and --copies can not be negative")
 	case p.nodes > 0 && p.gb == 0 && p.plan == "" && p.fleet == "":
-		return usagef("%d machines of which plan (--plan), or for how much data (--gb)?", p.nodes)
+		return command.Usagef("%d machines of which plan (--plan), or for how much data (--gb)?", p.nodes)
 	case p.nodes > 0 && (p.fleet != "" || p.given != ""), p.fleet != "" && p.given != "":
-		return usagef("only one of --fleet, --machines and --nodes says which machines there are")
+		return command.Usagef("only one of --fleet, --machines and --nodes says which machines there are")
 	case p.nodes == 0 && p.plan != "":
-		return usagef("how many of %s? Say --nodes, or --fleet 3×%s", p.plan, p.plan)
+		return command.Usagef("how many of %s? Say --nodes, or --fleet 3×%s", p.plan, p.plan)
 	}
 	p.wish = advice.Wish{GB: p.gb, Copies: p.copies}
 	if p.ec != "" {
@@ -150,7 +151,7 @@ func (p *planOptions) prepare() error {
 		p.wish.K, _ = strconv.Atoi(k)
 		p.wish.M, _ = strconv.Atoi(m)
 		if !ok || p.wish.K < 1 || p.wish.M < 1 {
-			return usagef("--ec is written 4+2, not %q", p.ec)
+			return command.Usagef("--ec is written 4+2, not %q", p.ec)
 		}
 	}
 	if p.bucket != "" {
@@ -159,7 +160,7 @@ func (p *planOptions) prepare() error {
 			return err
 		}
 		if offer.Kind != advice.KindBucket {
-			return usagef("%s is no bucket; honeyant price --kind bucket lists some", offer.Name())
+			return command.Usagef("%s is no bucket; honeyant price --kind bucket lists some", offer.Name())
 		}
 		p.wish.Bucket = advice.BucketOf(offer)
 	}
@@ -193,7 +194,7 @@ func (p *planOptions) machines(ctx context.Context) ([]advice.Machine, error) {
 		p.from = p.given
 		f, err := os.Open(p.given)
 		if err != nil {
-			return nil, usagef("no such file: %s", err)
+			return nil, command.Usagef("no such file: %s", err)
 		}
 		defer f.Close()
 		return advice.ReadMachines(f, p.table)

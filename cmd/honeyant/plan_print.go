@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/honeyant/honeyant/advice"
+	"github.com/honeyant/honeyant/cmd/command"
 )
 
 func (p *planOptions) show(w io.Writer, a *planAnswer) {
@@ -51,7 +52,7 @@ func showFleet(w io.Writer, fleet []advice.Machine) {
 		}
 		rows = append(rows, []string{m.Name, m.Offer, mark(m.DiskGB), mark(m.Net), mark(m.DiskWrite), mark(m.DiskRead), mark(m.Fsync), mark(m.RTT), mark(m.Speed), price})
 	}
-	printTable(w, []string{"machine", "plan", "GB", "net MB/s", "write MB/s", "read MB/s", "fsync ms", "rtt ms", "cpu", "a month"}, rows)
+	command.PrintTable(w, []string{"machine", "plan", "GB", "net MB/s", "write MB/s", "read MB/s", "fsync ms", "rtt ms", "cpu", "a month"}, rows)
 	fmt.Fprintln(w, "? assumed, not measured")
 }
 
@@ -84,9 +85,9 @@ func (p *planOptions) showWays(w io.Writer, ways []*advice.Outcome, r advice.Rec
 		for i := range rows {
 			rows[i] = append(rows[i][:1], rows[i][2:]...)
 		}
-		printTable(w, []string{"way", "keeps", "GB fit", "write MB/s 1/all", "read MB/s 1/all", "4 KiB files/s alone/shared", "survives", "loss a year", "a month", "a GB"}, rows)
+		command.PrintTable(w, []string{"way", "keeps", "GB fit", "write MB/s 1/all", "read MB/s 1/all", "4 KiB files/s alone/shared", "survives", "loss a year", "a month", "a GB"}, rows)
 	} else {
-		printTable(w, []string{"way", "machines", "keeps", "GB fit", "write MB/s 1/all", "read MB/s 1/all", "4 KiB files/s alone/shared", "survives", "loss a year", "a month", "a GB"}, rows)
+		command.PrintTable(w, []string{"way", "machines", "keeps", "GB fit", "write MB/s 1/all", "read MB/s 1/all", "4 KiB files/s alone/shared", "survives", "loss a year", "a month", "a GB"}, rows)
 	}
 	p.showCredits(w, ways)
 	for _, o := range ways {

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/honeyant/honeyant/cmd/command"
 )
 
 // output runs a command line and answers what it printed.
@@ -23,7 +25,7 @@ func output(t *testing.T, args ...string) (string, int) {
 	var text bytes.Buffer
 	done := make(chan struct{})
 	go func() { defer close(done); _, _ = io.Copy(&text, r) }()
-	code := run(context.Background(), args)
+	code := program().Run(context.Background(), args)
 	os.Stdout = was
 	w.Close()
 	<-done
@@ -42,7 +44,7 @@ func alone(t *testing.T) string {
 func TestPlanSaysBothTotals(t *testing.T) {
 	alone(t)
 	text, code := output(t, "plan", "--gb", "200", "--nodes", "10")
-	if code != exitDone {
+	if code != command.Done {
 		t.Fatalf("exit code %d", code)
 	}
 	for _, want := range []string{"equal workers", "one honeypot", "Recommended:", "Arithmetic of", "Assumed"} {
@@ -55,7 +57,7 @@ func TestPlanSaysBothTotals(t *testing.T) {
 	}
 	text, code = output(t, "plan", "--sample", "--remove", "azure", "--json")
 	var a planAnswer
-	if err := json.Unmarshal([]byte(text), &a); err != nil || code != exitDone {
+	if err := json.Unmarshal([]byte(text), &a); err != nil || code != command.Done {
 		t.Fatalf("%v, exit code %d", err, code)
 	}
 	if a.WhatIf == "" || len(a.WhatFleet) != 3 || a.WhatWays[0].WriteAll.MBps <= a.Outcomes[0].WriteAll.MBps {
@@ -81,8 +83,8 @@ func TestWrongPlansAreRefused(t *testing.T) {
 		{"plan", "--plan", "lightsail/nano"}, {"plan", "--nodes", "3", "--gb", "10", "--add", "nano"},
 		{"price", "--prices", bad}, {"price", "--prices", filepath.Join(dir, "none")}, {"price", "--sort", "colour"}, {"price", "--vm", "rocket", "--unit", "vm-month"},
 	} {
-		if text, code := output(t, args...); code != exitRefused {
-			t.Errorf("honeyant %v: exit code %d, want %d: %s", args, code, exitRefused, text)
+		if text, code := output(t, args...); code != command.Refused {
+			t.Errorf("honeyant %v: exit code %d, want %d: %s", args, code, command.Refused, text)
 		}
 	}
 }
@@ -90,14 +92,14 @@ func TestWrongPlansAreRefused(t *testing.T) {
 func TestPricesCanBeEdited(t *testing.T) {
 	dir := alone(t)
 	table, code := output(t, "price", "--export")
-	if code != exitDone {
+	if code != command.Done {
 		t.Fatalf("exit code %d", code)
 	}
 	own := strings.Replace(table, "lightsail,nano,vm,2,0.5,20,1,5,USD", "lightsail,nano,vm,2,0.5,20,1,4.44,USD", 1)
 	if err := os.WriteFile(filepath.Join(dir, "prices.csv"), []byte(own), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if text, code := output(t, "price", "lightsail/nano"); code != exitDone || !strings.Contains(text, "$4.44") {
+	if text, code := output(t, "price", "lightsail/nano"); code != command.Done || !strings.Contains(text, "$4.44") {
 		t.Errorf("exit code %d: %s", code, text)
 	}
 	text, _ := output(t, "price", "--unit", "vm-month", "--json", "seed2020")

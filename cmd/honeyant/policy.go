@@ -10,6 +10,7 @@ import (
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/admin"
+	"github.com/honeyant/honeyant/cmd/command"
 	"github.com/honeyant/honeyant/node"
 )
 
@@ -33,7 +34,7 @@ func policyGet(o *options) *cobra.Command {
 				return err
 			}
 			if o.json {
-				return printJSON(os.Stdout, p)
+				return command.PrintJSON(os.Stdout, p)
 			}
 			auto := ""
 			if p.Auto {

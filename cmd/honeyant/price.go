@@ -12,6 +12,7 @@ import (
 
 	"github.com/honeyant/honeyant/advice"
 	"github.com/honeyant/honeyant/bench"
+	"github.com/honeyant/honeyant/cmd/command"
 )
 
 // priceOptions choose the price table and how money is printed; price, plan and report share them.
@@ -56,11 +57,11 @@ func (p *priceOptions) load(o *options) (*advice.Table, advice.Unit, error) {
 			return nil, unit, err
 		}
 		if vm.Monthly.Amount <= 0 {
-			return nil, unit, usagef("%s costs nothing: it is no unit", vm.Name())
+			return nil, unit, command.Usagef("%s costs nothing: it is no unit", vm.Name())
 		}
 		unit.Month = vm.Monthly
 	default:
-		return nil, unit, usagef("--unit is money or vm-month, not %q", p.unit)
+		return nil, unit, command.Usagef("--unit is money or vm-month, not %q", p.unit)
 	}
 	return table, unit, nil
 }
@@ -74,8 +75,8 @@ func existing(path string) string {
 
 // asRefused makes what a person named wrongly a wrong usage.
 func asRefused(err error) error {
-	if exitCode(err) == exitFailed {
-		return &usageError{err}
+	if program().ExitCode(err) == command.Failed {
+		return command.Usage(err)
 	}
 	return err
 }
@@ -117,7 +118,7 @@ func newPrice(o *options) *cobra.Command {
 				return err
 			}
 			if o.json {
-				return printJSON(os.Stdout, rows)
+				return command.PrintJSON(os.Stdout, rows)
 			}
 			showPrices(os.Stdout, rows, p.unit == "vm-month", unit)
 			return nil
@@ -193,7 +194,7 @@ func sortPrices(rows []priceRow, by string) error {
 	}
 	key, ok := keys[by]
 	if !ok {
-		return usagef("--sort is price, gb, memory, score or name, not %q", by)
+		return command.Usagef("--sort is price, gb, memory, score or name, not %q", by)
 	}
 	slices.SortStableFunc(rows, func(a, b priceRow) int {
 		switch x, y := key(a), key(b); {
@@ -247,7 +248,7 @@ func showPrices(w io.Writer, rows []priceRow, months bool, unit advice.Unit) {
 	if scored {
 		head = append(head, "score", "score per money")
 	}
-	printTable(w, append(head, "as of", "source"), lines)
+	command.PrintTable(w, append(head, "as of", "source"), lines)
 	fmt.Fprintln(w)
 	if months {
 		fmt.Fprintf(w, "One VM-month is %s. ", unit.Month)

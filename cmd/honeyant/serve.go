@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/honeyant/honeyant/cmd/command"
 	"github.com/honeyant/honeyant/frontend/fuse/uring"
 	"github.com/honeyant/honeyant/node"
 )
@@ -21,7 +22,7 @@ func newServe(o *options) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var l slog.Level
 			if err := l.UnmarshalText([]byte(level)); err != nil {
-				return usagef("--log: %v (debug, info, warn or error)", err)
+				return command.Usagef("--log: %v (debug, info, warn or error)", err)
 			}
 			if os.Getenv("GOMAXPROCS") == "" {
 				runtime.GOMAXPROCS(uring.Processors())

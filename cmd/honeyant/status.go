@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/honeyant/honeyant/admin"
+	"github.com/honeyant/honeyant/cmd/command"
 )
 
 func newStatus(o *options) *cobra.Command {
@@ -37,14 +38,14 @@ func printStatus(ctx context.Context, o *options, w io.Writer) error {
 		return err
 	}
 	if o.json {
-		if err := printJSON(w, s); err != nil {
+		if err := command.PrintJSON(w, s); err != nil {
 			return err
 		}
 	} else {
 		showStatus(w, &s)
 	}
 	if s.Health == "critical" {
-		return &silentError{exitFailed}
+		return command.Silent(command.Failed)
 	}
 	return nil
 }
@@ -83,14 +84,14 @@ func showNodes(w io.Writer, nodes []admin.NodeStatus) {
 		}
 		rows = append(rows, []string{n.ID, n.Name, n.Address, state, role, bytesText(n.UsedBytes), bytesText(n.AvailableBytes), bytesText(n.CapacityBytes)})
 	}
-	printTable(w, []string{"node", "name", "address", "state", "metadata", "used", "available", "capacity"}, rows)
+	command.PrintTable(w, []string{"node", "name", "address", "state", "metadata", "used", "available", "capacity"}, rows)
 }
 
 func watchStatus(ctx context.Context, o *options) error {
 	tick := time.NewTicker(2 * time.Second)
 	defer tick.Stop()
 	for {
-		if isTerminal(os.Stdout) && !o.json {
+		if command.IsTerminal(os.Stdout) && !o.json {
 			fmt.Print("\033[H\033[2J")
 		}
 		if err := printStatus(ctx, o, os.Stdout); err != nil && admin.Unreachable(err) {

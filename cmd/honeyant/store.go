@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/honeyant/honeyant/admin"
+	"github.com/honeyant/honeyant/cmd/command"
 )
 
 func newStore(o *options) *cobra.Command {
@@ -20,7 +21,7 @@ func newStore(o *options) *cobra.Command {
 				return err
 			}
 			if o.json {
-				return printJSON(os.Stdout, stores)
+				return command.PrintJSON(os.Stdout, stores)
 			}
 			showStores(os.Stdout, stores)
 			return nil
@@ -34,5 +35,5 @@ func showStores(w io.Writer, stores []admin.StoreStatus) {
 	for _, s := range stores {
 		rows = append(rows, []string{s.ID, s.Node, s.State, bytesText(s.UsedBytes), bytesText(s.AvailableBytes), bytesText(s.CapacityBytes)})
 	}
-	printTable(w, []string{"store", "node", "state", "used", "available", "capacity"}, rows)
+	command.PrintTable(w, []string{"store", "node", "state", "used", "available", "capacity"}, rows)
 }

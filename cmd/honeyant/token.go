@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/honeyant/honeyant/admin"
+	"github.com/honeyant/honeyant/cmd/command"
 )
 
 func newToken(o *options) *cobra.Command {
@@ -24,7 +25,7 @@ func tokenCreate(o *options) *cobra.Command {
 		Example: "  honeyant token create\n  honeyant token create --ttl 1h --uses 1",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if ttl <= 0 {
-				return usagef("--ttl must be more than 0")
+				return command.Usagef("--ttl must be more than 0")
 			}
 			var join admin.Join
 			if err := o.client().Call(cmd.Context(), "token.create", admin.TokenRequest{TTLSeconds: ttl.Seconds(), Uses: uses}, &join); err != nil {
@@ -41,7 +42,7 @@ func tokenCreate(o *options) *cobra.Command {
 // printJoin prints the one line that the next machine needs.
 func printJoin(o *options, join admin.Join) error {
 	if o.json {
-		return printJSON(os.Stdout, map[string]admin.Join{"join": join})
+		return command.PrintJSON(os.Stdout, map[string]admin.Join{"join": join})
 	}
 	fmt.Printf("honeyant join %s --token %s\n", join.Address, join.Token)
 	return nil
@@ -57,7 +58,7 @@ func tokenList(o *options) *cobra.Command {
 				return err
 			}
 			if o.json {
-				return printJSON(os.Stdout, tokens)
+				return command.PrintJSON(os.Stdout, tokens)
 			}
 			rows := [][]string{}
 			for _, t := range tokens {
@@ -70,7 +71,7 @@ func tokenList(o *options) *cobra.Command {
 				}
 				rows = append(rows, []string{t.Name, expires, left})
 			}
-			printTable(os.Stdout, []string{"token", "expires", "uses left"}, rows)
+			command.PrintTable(os.Stdout, []string{"token", "expires", "uses left"}, rows)
 			return nil
 		},
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/honeyant/honeyant/admin"
+	"github.com/honeyant/honeyant/cmd/command"
 )
 
 func newVolume(o *options) *cobra.Command {
@@ -20,13 +21,13 @@ func newVolume(o *options) *cobra.Command {
 				return err
 			}
 			if o.json {
-				return printJSON(os.Stdout, volumes)
+				return command.PrintJSON(os.Stdout, volumes)
 			}
 			rows := [][]string{}
 			for _, v := range volumes {
 				rows = append(rows, []string{v.Name, fmt.Sprint(v.Inodes), bytesText(int64(v.Bytes)), bytesText(int64(v.InlineBytes)), fmt.Sprint(v.Chunks), bytesText(int64(v.ChunkBytes))})
 			}
-			printTable(os.Stdout, []string{"volume", "inodes", "data", "of it inline", "chunks", "in chunks"}, rows)
+			command.PrintTable(os.Stdout, []string{"volume", "inodes", "data", "of it inline", "chunks", "in chunks"}, rows)
 			return nil
 		},
 	})

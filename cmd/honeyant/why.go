@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/honeyant/honeyant/admin"
+	"github.com/honeyant/honeyant/cmd/command"
 	"github.com/honeyant/honeyant/node"
 )
 
@@ -25,7 +26,7 @@ func newWhy(o *options) *cobra.Command {
 				return err
 			}
 			if o.json {
-				return printJSON(os.Stdout, r)
+				return command.PrintJSON(os.Stdout, r)
 			}
 			showWhy(&r)
 			return nil
@@ -56,7 +57,7 @@ func showWhy(r *admin.WhyReport) {
 	}
 	if len(rows) > 0 {
 		fmt.Println()
-		printTable(os.Stdout, []string{"chunk", "size", "store", "node", "copy is"}, rows)
+		command.PrintTable(os.Stdout, []string{"chunk", "size", "store", "node", "copy is"}, rows)
 	}
 	if len(r.Chunks) > whyRows {
 		fmt.Printf("... and %d more chunks (--json lists all)\n", len(r.Chunks)-whyRows)

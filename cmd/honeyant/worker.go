@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/honeyant/honeyant/admin"
+	"github.com/honeyant/honeyant/cmd/command"
 	"github.com/honeyant/honeyant/node"
 )
 
@@ -20,13 +21,13 @@ func newWorker(o *options) *cobra.Command {
 				return err
 			}
 			if o.json {
-				return printJSON(os.Stdout, workers)
+				return command.PrintJSON(os.Stdout, workers)
 			}
 			rows := [][]string{}
 			for _, w := range workers {
 				rows = append(rows, []string{w.Name, w.State, w.Progress, w.Error})
 			}
-			printTable(os.Stdout, []string{"worker", "state", "progress", "last error"}, rows)
+			command.PrintTable(os.Stdout, []string{"worker", "state", "progress", "last error"}, rows)
 			return nil
 		},
 	})
