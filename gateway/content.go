@@ -42,7 +42,7 @@ func (m *contentTypeModule) ServeHTTP(w http.ResponseWriter, r *http.Request, ne
 	if m.Off {
 		return next.ServeHTTP(w, r)
 	}
-	tw := &typeWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, r: r, path: r.URL.Path, log: m.log}
+	tw := &typeWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, r: r, path: r.URL.Path, log: m.log}
 	if !m.NoProbe && (r.Method == http.MethodHead || r.Header.Get("Range") != "") && r.Header.Get(probeHeader) == "" {
 		probe := r.Clone(r.Context())
 		tw.probe = func() []byte { return firstBytes(probe, next) }
@@ -115,7 +115,7 @@ func (p *probeWriter) Write(b []byte) (int, error) {
 
 // typeWriter holds the header back until the type is known.
 type typeWriter struct {
-	*caddyhttp.ResponseWriterWrapper
+	caddyhttp.ResponseWriterWrapper
 	r     *http.Request
 	path  string
 	log   *slog.Logger

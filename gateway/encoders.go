@@ -41,38 +41,6 @@ func (e *jsonEncoder) EncodeEntry(entry zapcore.Entry, fields []zapcore.Field) (
 	return e.JSONEncoder.EncodeEntry(entry, withOutcome(fields))
 }
 
-// withOutcome makes the outcome the status.
-func withOutcome(fields []zapcore.Field) []zapcore.Field {
-	outcome, status := -1, -1
-	for i, f := range fields {
-		switch f.Key {
-		case outcomeField:
-			outcome = i
-		case "status":
-			status = i
-		}
-	}
-	if outcome < 0 {
-		return fields
-	}
-	out := make([]zapcore.Field, 0, len(fields))
-	for i, f := range fields {
-		switch {
-		case i == status:
-			sent := f
-			f.Integer = fields[outcome].Integer
-			out = append(out, f)
-			if sent.Integer != f.Integer && sent.Integer != 0 {
-				sent.Key = "sent_status"
-				out = append(out, sent)
-			}
-		case i != outcome:
-			out = append(out, f)
-		}
-	}
-	return out
-}
-
 // clfEncoder writes the access log in the Common Log Format, with the referrer and the user
 // agent of the combined one if wanted, and, as DeleGate did, with two timings at the end: the
 // seconds until the origin answered + those of relaying, and how it ended.
@@ -129,7 +97,7 @@ func (e *clfEncoder) EncodeEntry(entry zapcore.Entry, fields []zapcore.Field) (*
 			request = &r
 			continue
 		}
-		if f.Type != zapcore.ObjectMarshalerType {
+		if f.Type != zapcore.ObjectMarshalerType { // the inline one is ours
 			f.AddTo(m)
 		}
 	}

@@ -43,7 +43,7 @@ func (m *ledgerModule) ServeHTTP(w http.ResponseWriter, r *http.Request, next ca
 	extra, _ := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields)
 	err := m.entrance.Serve(w, r, next.ServeHTTP, func(d serve.Done) {
 		if extra != nil {
-			addFields(extra, d)
+			extra.Add(zap.Inline(&accessFields{done: d, total: time.Since(d.Request.Started())}))
 		}
 	})
 	var f *serve.Failure
@@ -56,56 +56,6 @@ func (m *ledgerModule) ServeHTTP(w http.ResponseWriter, r *http.Request, next ca
 	}
 	return err
 }
-
-// addFields adds to the line of the access log what the ledger knows of the request.
-func addFields(extra *caddyhttp.ExtraLogFields, d serve.Done) {
-	f, start := d.Facts, d.Request.Started()
-	add := func(name, value string) {
-		if value != "" {
-			extra.Add(zap.String(name, value))
-		}
-	}
-	since := func(name string, t time.Time) {
-		if !t.IsZero() {
-			extra.Add(zap.Float64(name, t.Sub(start).Seconds()))
-		}
-	}
-	extra.Add(zap.Uint64("id", uint64(d.Request.ID())))
-	extra.Add(zap.Int(outcomeField, d.Outcome.Status))
-	add("code", d.Outcome.Code)
-	if d.Outcome.Code != "" {
-		add("ended", d.Outcome.Text)
-		add("ended_by", d.Outcome.By)
-	}
-	add("route", d.Entry.Route)
-	extra.Add(zap.Float64("t_total", time.Since(start).Seconds()))
-	since("t_first", f.FirstByte)
-	since("t_last", f.LastByte)
-	add("ct_source", f.TypeSource)
-	if f.Attempts == 0 {
-		return
-	}
-	add("origin", d.Entry.Origin)
-	extra.Add(zap.Int("origin_status", f.OriginStatus))
-	extra.Add(zap.Bool("origin_reused", f.OriginReused))
-	extra.Add(zap.Float64("origin_connect", f.OriginConnect.Seconds()))
-	extra.Add(zap.Float64("origin_first", f.OriginFirst.Seconds()))
-	since("origin_last", f.OriginLast)
-	add("origin_close", f.OriginClose)
-	add("origin_tls", f.OriginTLS)
-	add("origin_cipher", f.OriginCipher)
-	add("origin_alpn", f.OriginALPN)
-	if f.OriginTLS != "" {
-		extra.Add(zap.Bool("origin_resumed", f.OriginResumed))
-	}
-	if p := f.Problem; p != nil && string(p.Code) != d.Outcome.Code {
-		add("origin_problem", string(p.Code))
-	}
-}
-
-// outcomeField is the status as it should be logged: 499 if the client went away, also if 200
-// was sent before.
-const outcomeField = "outcome"
 
 func parseLedger(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	h.Next()

@@ -111,7 +111,7 @@ func TestStackFindsTheGoroutinesOfARequest(t *testing.T) {
 	req, _ := l.Begin(t.Context(), ledger.About{Message: ledger.Message{Path: "/x"}})
 	defer req.End(ledger.Outcome{Status: 200})
 	stop, ended := make(chan struct{}), make(chan struct{})
-	go pprof.Do(t.Context(), pprof.Labels(control.StackLabel, req.ID().String()), func(context.Context) {
+	go pprof.Do(t.Context(), pprof.Labels(ledger.StackLabel, req.ID().String()), func(context.Context) {
 		defer close(ended)
 		waitsForTheTest(stop)
 	})

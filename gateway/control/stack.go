@@ -10,10 +10,6 @@ import (
 	"github.com/honeyant/honeyant/gateway/ledger"
 )
 
-// StackLabel is the profiler's label that names the request a goroutine works for; goroutines
-// inherit it from those that start them.
-const StackLabel = "honeyant_request"
-
 // Stack dumps what the goroutines of this process do: all of them with everything if id is 0, otherwise those that work
 // for that request. It stops the process for well under a millisecond for each thousand goroutines.
 func Stack(id ledger.ID) (string, error) {
@@ -40,7 +36,7 @@ var addresses = regexp.MustCompile(`(?m)^#\t0x[0-9a-f]+\t`)
 // chooseStacks takes the blocks of a profile in text form that have the request's label. A block is
 // "N @ addresses", a line "# labels: {...}" and a line for each call.
 func chooseStacks(profile string, id ledger.ID) string {
-	label := fmt.Sprintf("%q:%q", StackLabel, id.String())
+	label := fmt.Sprintf("%q:%q", ledger.StackLabel, id.String())
 	var out strings.Builder
 	for block := range strings.SplitSeq(profile, "\n\n") {
 		lines := strings.SplitN(block, "\n", 3)

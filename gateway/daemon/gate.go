@@ -3,15 +3,11 @@ package daemon
 import (
 	"context"
 	"net/http"
-	"runtime/pprof"
 	"sync"
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
-	"github.com/honeyant/honeyant/gateway/control"
-	"github.com/honeyant/honeyant/gateway/ledger"
 )
 
 const gateHandler = "honeyant_gate"
@@ -79,7 +75,7 @@ func (m *gateModule) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers." + gateHandler, New: func() caddy.Module { return &gateModule{gate: m.gate} }}
 }
 
-// ServeHTTP lets the request through, under a label by which its goroutines are found.
+// ServeHTTP lets the request through.
 func (m *gateModule) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	m.gate.enter()
 	defer m.gate.leave()
@@ -89,13 +85,7 @@ func (m *gateModule) ServeHTTP(w http.ResponseWriter, r *http.Request, next cadd
 	if m.gate.parting.Load() > 0 {
 		w.Header().Set("Connection", "close")
 	}
-	req := ledger.From(r.Context())
-	if req == nil {
-		return next.ServeHTTP(w, r)
-	}
-	var err error
-	pprof.Do(r.Context(), pprof.Labels(control.StackLabel, req.ID().String()), func(context.Context) { err = next.ServeHTTP(w, r) })
-	return err
+	return next.ServeHTTP(w, r)
 }
 
 var _ caddyhttp.MiddlewareHandler = (*gateModule)(nil)

@@ -156,11 +156,15 @@ func (c *Conn) ExpectTLS() {
 	}
 }
 
-// Begin says that a request runs on the connection. multi is for HTTP/2.
-func (c *Conn) Begin(limits Limits, t TLS, multi bool) {
+// Begin says that a request runs on the connection, over the TLS that was agreed, if any. multi
+// is for HTTP/2.
+func (c *Conn) Begin(limits Limits, agreed *tls.ConnectionState, multi bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.limits, c.tls, c.multi = limits, t, c.multi || multi
+	c.limits, c.multi = limits, c.multi || multi
+	if c.requests == 0 {
+		c.tls = DescribeTLS(agreed)
+	}
 	c.requests++
 	c.move(stateActive, Active)
 }
@@ -205,6 +209,22 @@ func (c *Conn) Use(id ID) {
 	c.requests++
 	c.state = stateActive
 	c.watch.setPhase(Active)
+}
+
+// Agreed answers what TLS agreed on; ask is called for it the first time.
+func (c *Conn) Agreed(ask func() tls.ConnectionState) TLS {
+	c.mu.Lock()
+	t := c.tls
+	c.mu.Unlock()
+	if t.Version != "" {
+		return t
+	}
+	s := ask()
+	t = DescribeTLS(&s)
+	c.mu.Lock()
+	c.tls = t
+	c.mu.Unlock()
+	return t
 }
 
 // Served answers how many requests an origin's connection has had.

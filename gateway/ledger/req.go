@@ -39,7 +39,18 @@ type Req struct {
 	facts  Facts
 	breaks []func() // what makes blocked I/O return; nil once ended
 	gates  []*Gate  // all that were made
+
+	room struct { // for what nearly every request needs
+		total  Gate
+		gates  [3]Gate
+		list   [3]*Gate
+		breaks [1]func()
+	}
 }
+
+// StackLabel is the profiler's label that names the request a goroutine works for; goroutines
+// inherit it from those that start them. Its value is the ID.
+const StackLabel = "honeyant_request"
 
 type requestKey struct{}
 
@@ -57,7 +68,9 @@ func (l *Ledger) Begin(ctx context.Context, about About) (*Req, context.Context)
 	r := &Req{ledger: l, id: l.newID(), start: now, ctx: ctx, cancel: cancel, about: about, size: -1}
 	r.watch = newWatch(Handling, now)
 	r.watch.over = func(_ *Gate, e *Ending) { l.noteFired(r.snapshot(time.Now()), e) }
-	r.total = &Gate{w: &r.watch, idle: LimitTotal, limit: about.Limits.Total, fire: r.kill}
+	r.total = &r.room.total
+	*r.total = Gate{w: &r.watch, idle: LimitTotal, limit: about.Limits.Total, fire: r.kill}
+	r.gates, r.breaks = r.room.list[:0], r.room.breaks[:0]
 	if r.total.limit > 0 {
 		r.total.Enter()
 	}
@@ -118,7 +131,13 @@ func (r *Req) Gate(p Phase, fire func(*Ending)) *Gate {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	g := r.watch.gate(p, &r.about.Limits, fire)
+	var g *Gate
+	if n := len(r.gates); n < len(r.room.gates) {
+		g = &r.room.gates[n]
+	} else {
+		g = new(Gate)
+	}
+	r.watch.set(g, p, &r.about.Limits, fire)
 	r.gates = append(r.gates, g)
 	return g
 }

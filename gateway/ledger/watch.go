@@ -395,9 +395,15 @@ func limitsOf(p Phase) (idle, rate Name) {
 
 // gate makes a gate of w for a phase with the limits that belong to it.
 func (w *watch) gate(p Phase, limits *Limits, fire func(*Ending)) *Gate {
-	g := &Gate{w: w, phase: p, fire: fire}
-	g.set(p, limits)
+	g := new(Gate)
+	w.set(g, p, limits, fire)
 	return g
+}
+
+// set makes a new gate of w of g.
+func (w *watch) set(g *Gate, p Phase, limits *Limits, fire func(*Ending)) {
+	g.w, g.fire = w, fire
+	g.set(p, limits)
 }
 
 // set changes phase and limits of a gate that does not wait, or whose w.mu is held.

@@ -153,13 +153,12 @@ func (a *attempt) gotConn(i httptrace.GotConnInfo) {
 	a.got++
 	again := a.got > 1
 	a.mu.Unlock()
+	var agreed ledger.TLS
 	if c := ledger.ConnOf(i.Conn); c != nil {
 		c.Use(a.req.ID())
-	}
-	var agreed ledger.TLS
-	if s, ok := i.Conn.(interface{ ConnectionState() tls.ConnectionState }); ok {
-		state := s.ConnectionState()
-		agreed = ledger.DescribeTLS(&state)
+		if s, ok := i.Conn.(interface{ ConnectionState() tls.ConnectionState }); ok {
+			agreed = c.Agreed(s.ConnectionState)
+		}
 	}
 	a.req.Note(func(f *ledger.Facts) {
 		f.OriginReused = i.Reused

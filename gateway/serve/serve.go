@@ -30,10 +30,6 @@ import (
 // StatusClientGone is what is logged when the client went away first.
 const StatusClientGone = 499
 
-// RequestLabel is the label of the goroutines that work for a request; its value is the ID.
-// A goroutine profile shows it, so that the stacks of one request can be told.
-const RequestLabel = "gateway_request"
-
 // Handler is one that may return an error, as Caddy's do.
 type Handler func(w http.ResponseWriter, r *http.Request) error
 
@@ -92,7 +88,7 @@ func (e *Entrance) Serve(w http.ResponseWriter, r *http.Request, next Handler, d
 	})
 	multi := r.ProtoMajor > 1
 	if conn != nil {
-		conn.Begin(e.Limits, ledger.DescribeTLS(r.TLS), multi)
+		conn.Begin(e.Limits, r.TLS, multi)
 		defer conn.Done()
 	}
 	x := &exchange{entrance: e, done: done, req: req, method: r.Method, control: http.NewResponseController(w), server: r.Context()}
@@ -103,7 +99,7 @@ func (e *Entrance) Serve(w http.ResponseWriter, r *http.Request, next Handler, d
 		// connection must be closed after the response (RFC 9112 section 6.1): so it always is.
 		w.Header().Set("Connection", "close")
 	}
-	labelled := pprof.WithLabels(ctx, pprof.Labels(RequestLabel, req.ID().String()))
+	labelled := pprof.WithLabels(ctx, pprof.Labels(ledger.StackLabel, req.ID().String()))
 	pprof.SetGoroutineLabels(labelled)
 	defer pprof.SetGoroutineLabels(r.Context())
 	r = r.WithContext(ctx)
