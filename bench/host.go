@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/honeyant/honeyant/internal/mountinfo"
 )
 
 // ReadHost collects what can be known about this machine and the disk below dir. It runs
@@ -243,25 +245,17 @@ func readDisk(dir string) Disk {
 	return d
 }
 
-// mountOf is the type and source of the mount that holds dir, by /proc/self/mountinfo.
+// mountOf is the type and source of the mount that holds dir; empty where that can not be told.
 func mountOf(dir, number string) (kind, source string) {
-	f, err := os.Open("/proc/self/mountinfo")
+	all, err := mountinfo.Read()
 	if err != nil {
 		return "", ""
 	}
-	defer f.Close()
 	best := -1
-	for s := bufio.NewScanner(f); s.Scan(); {
-		// 36 35 98:0 /root /mount/point options [optional] - type source super-options
-		left, right, ok := strings.Cut(s.Text(), " - ")
-		l, r := strings.Fields(left), strings.Fields(right)
-		if !ok || len(l) < 5 || len(r) < 2 {
-			continue
-		}
-		point := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\134`, `\`).Replace(l[4])
-		inside := point == "/" || dir == point || strings.HasPrefix(dir, point+"/")
-		if inside && len(point) >= best && (l[2] == number || best < 0 || len(point) > best) {
-			best, kind, source = len(point), r[0], r[1]
+	for _, m := range all {
+		inside := m.Point == "/" || dir == m.Point || strings.HasPrefix(dir, m.Point+"/")
+		if inside && len(m.Point) >= best && (m.Device() == number || best < 0 || len(m.Point) > best) {
+			best, kind, source = len(m.Point), m.Type, m.Source
 		}
 	}
 	return kind, source

@@ -118,17 +118,6 @@ func TestNamesDoNotLeadElsewhere(t *testing.T) {
 	}
 }
 
-func TestReadMounts(t *testing.T) {
-	const text = `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw
-37 35 8:1 / /with\040space rw - ext4 /dev/sda1 rw
-not a line
-`
-	got, err := readMounts(strings.NewReader(text))
-	if err != nil || len(got) != 2 || got[0] != (mount{36, "98:0", "/mnt1", "/mnt2"}) || got[1].point != "/with space" {
-		t.Errorf("%+v, %v", got, err)
-	}
-}
-
 // The list of parts of version 1 must be readable for ever.
 func TestListOfPartsIsAsWrittenDown(t *testing.T) {
 	e := &Entry{Size: 3 * partSize, Mtime: 1577836800123456789, Ino: 42, Ctime: 1577836801 * second}

@@ -1,16 +1,16 @@
 package transfer
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/honeyant/honeyant/internal/mountinfo"
 )
 
 // place is where a path of this machine really is: a file system, and the path in it.
@@ -30,54 +30,8 @@ func below(path, dir string) bool {
 	return path == dir || dir == "/" || strings.HasPrefix(path, dir+"/")
 }
 
-// mount is a line of /proc/self/mountinfo.
-type mount struct {
-	id     int
-	device string
-	root   string // the directory of the file system that is seen
-	point  string // where
-}
-
-// readMounts reads mountinfo, proc_pid_mountinfo(5).
-func readMounts(r io.Reader) ([]mount, error) {
-	var all []mount
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		f := strings.Fields(lines.Text())
-		if len(f) < 5 {
-			continue
-		}
-		id, err := strconv.Atoi(f[0])
-		if err != nil {
-			continue
-		}
-		all = append(all, mount{id, f[2], unescape(f[3]), unescape(f[4])})
-	}
-	return all, lines.Err()
-}
-
-// unescape undoes \040 and the like.
-func unescape(s string) string {
-	if !strings.Contains(s, `\`) {
-		return s
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+3 < len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(n))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
-}
-
 // placeOf finds the place of a path that exists, following symbolic links.
-func placeOf(path string, mounts []mount) (place, error) {
+func placeOf(path string, mounts []mountinfo.Mount) (place, error) {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return place{}, fault("open", path, err)
@@ -92,11 +46,11 @@ func placeOf(path string, mounts []mount) (place, error) {
 		return place{}, fault("resolve", path, err)
 	}
 	for _, m := range mounts {
-		if m.id == id && below(real, m.point) {
-			return place{m.device, filepath.Join(m.root, strings.TrimPrefix(real, m.point)), real}, nil
+		if m.ID == id && below(real, m.Point) {
+			return place{m.Device(), filepath.Join(m.Root, strings.TrimPrefix(real, m.Point)), real}, nil
 		}
 	}
-	return place{}, fault("resolve", path, errors.New("its mount is not in /proc/self/mountinfo"))
+	return place{}, fault("resolve", path, errors.New("its mount is not in "+mountinfo.Path))
 }
 
 // mountID reads the mount of an open file from fdinfo, proc_pid_fdinfo(5).
@@ -118,14 +72,9 @@ func mountID(fd int) (int, error) {
 // exist, its directory must. What this can not see (a network file system mounted twice)
 // the probe finds (probe.go).
 func refuseSame(src, dst string) error {
-	info, err := os.Open("/proc/self/mountinfo")
+	mounts, err := mountinfo.Read()
 	if err != nil {
-		return fault("open", "/proc/self/mountinfo", err)
-	}
-	mounts, err := readMounts(info)
-	info.Close()
-	if err != nil {
-		return fault("read", "/proc/self/mountinfo", err)
+		return fault("read", mountinfo.Path, err)
 	}
 	a, err := os.Lstat(src)
 	if err != nil {
@@ -151,8 +100,8 @@ func refuseSame(src, dst string) error {
 	}
 	seen := []place{sp} // the source and what is mounted below it
 	for _, m := range mounts {
-		if m.point != sp.real && below(m.point, sp.real) {
-			seen = append(seen, place{m.device, m.root, m.point})
+		if m.Point != sp.real && below(m.Point, sp.real) {
+			seen = append(seen, place{m.Device(), m.Root, m.Point})
 		}
 	}
 	for _, p := range seen {

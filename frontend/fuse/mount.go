@@ -206,9 +206,9 @@ func (m *Mount) settle(o MountOptions) error {
 	if !ok || !ours(e) {
 		return honeyant.E("fuse.Mount", honeyant.Internal, m.path, fmt.Errorf("mounted, but /proc/self/mountinfo does not show it"))
 	}
-	m.minor = e.minor
+	m.minor = e.Minor
 	// Not server.WaitMount: it would open a file below the mount, which waits for the leader (F5).
-	bdi := fmt.Sprintf("/sys/class/bdi/%d:%d/read_ahead_kb", e.major, e.minor)
+	bdi := fmt.Sprintf("/sys/class/bdi/%s/read_ahead_kb", e.Device())
 	if err := os.WriteFile(bdi, []byte(strconv.Itoa(o.ReadAheadKB)), 0); err != nil {
 		// Only slower: 128 KiB reads. Containers often have /sys read-only.
 		m.log.Warn("fuse: can not set read-ahead", "file", bdi, "error", err)
@@ -269,7 +269,7 @@ func (m *Mount) detach(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !mounted || e.minor != m.minor { // taken off by others while files were open; what is there now is not ours
+	if !mounted || e.Minor != m.minor { // taken off by others while files were open; what is there now is not ours
 		return abort(m.minor)
 	}
 	if umount(ctx, m.path, 0) == nil {
@@ -295,7 +295,7 @@ func clearDead(ctx context.Context, path string, log *slog.Logger) error {
 		if err != nil || !mounted {
 			return err
 		}
-		if e.path != path {
+		if e.Point != path {
 			return nil
 		}
 		err = answers(ctx, path)

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/internal/mountinfo"
 )
 
 // umountDeadline bounds one umount(2): past it the connection is aborted, which makes
@@ -52,7 +53,7 @@ func Unmount(ctx context.Context, path string) error {
 		err = umount(ctx, path, unix.MNT_FORCE|unix.MNT_DETACH)
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		if err := abort(m.minor); err != nil {
+		if err := abort(m.Minor); err != nil {
 			return honeyant.E(op, honeyant.Unavailable, path, err)
 		}
 		err = umount(ctx, path, unix.MNT_DETACH)
@@ -64,7 +65,7 @@ func Unmount(ctx context.Context, path string) error {
 }
 
 // ours tells mounts that this package made, or that are FUSE and lost their daemon's name.
-func ours(m mountEntry) bool { return m.kind == fsType }
+func ours(m mountinfo.Mount) bool { return m.Type == fsType }
 
 // umount is umount2(2) with a deadline; as an ordinary user it asks fusermount.
 func umount(ctx context.Context, path string, flags int) error {
