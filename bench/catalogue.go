@@ -1,6 +1,9 @@
 package bench
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Spec describes one measurement: what its name stands for. Method is one sentence for
 // people; doc/measuring.md has the whole.
@@ -11,6 +14,11 @@ type Spec struct {
 	Unit   string
 	Better Better
 	Method string
+}
+
+// ofPair tells whether the measurement is of the way between two nodes: package bench/pair makes it.
+func (s Spec) ofPair() bool {
+	return s.Group == "net" && s.Name != "net.dns" && !strings.HasPrefix(s.Name, "net.loopback.")
 }
 
 // Groups lists the groups in the order in which they run.
@@ -51,7 +59,8 @@ func cpuSpecs() []Spec {
 		{"cpu.syscall", g, "system call", "µs", Lower, "getppid in a loop"},
 		{"cpu.switch", g, "context switch", "µs", Lower, "a byte back and forth through two pipes between two threads, half a round trip"},
 		{"cpu.jitter", g, "timer overrun", "µs", Lower, "99.9th percentile of how much later than asked a sleep of 1 ms ends"},
-		{"cpu.steal", g, "time stolen by the host", "%", Lower, "/proc/stat each second with all processors at work"},
+		{"cpu.steal", g, "time stolen by the host", "%", Lower, "/proc/stat before and after all of the above"},
+		{"cpu.clock", g, "clock's correction", "ppm", Lower, "by how much the kernel speeds up or slows down this machine's clock to keep time (adjtimex), without its sign"},
 	}
 }
 
@@ -120,6 +129,7 @@ func spawnSpecs() []Spec {
 	return []Spec{
 		{"spawn.hello", g, "start of a small program", "ms", Lower, "clone, execve and wait for a static program that prints hello (the same bytes on every machine)"},
 		{"spawn.all", g, "starts per second, all processors", "/s", Higher, "the same on every processor at once"},
+		{"spawn.boot", g, "boot until sshd", "s", Lower, "from the start of the kernel to that of the oldest sshd process (/proc); a virtual machine adds its own time before that"},
 		{"spawn.go", g, "start of hello in Go", "ms", Lower, "hello world built with the installed Go, statically"},
 	}
 }
@@ -142,12 +152,14 @@ func netSpecs() []Spec {
 		{"net.loopback.tcp", g, "TCP within the machine", "MB/s", Higher, "one stream from memory to memory over 127.0.0.1"},
 		{"net.loopback.tls", g, "TLS within the machine", "MB/s", Higher, "the same with TLS 1.3 (AES-128-GCM)"},
 		{"net.loopback.rtt", g, "round trip within the machine", "µs", Lower, "one byte back and forth on a TCP connection"},
+		{"net.dns", g, "name service", "ms", Lower, "ask the first server of /etc/resolv.conf for the name servers of the root zone, over UDP"},
 		{"net.tcp.1", g, "TCP, one stream", "MB/s", Higher, "from memory to memory on a port of its own, without TLS"},
 		{"net.tcp.8", g, "TCP, 8 streams", "MB/s", Higher, "the same with 8 connections"},
 		{"net.tls.1", g, "TLS, one stream", "MB/s", Higher, "over the colony's own port"},
 		{"net.tls.8", g, "TLS, 8 streams", "MB/s", Higher, "the same with 8 connections"},
 		{"net.rtt", g, "round trip", "ms", Lower, "one byte back and forth on an open connection of the colony"},
 		{"net.connect", g, "connect", "ms", Lower, "TCP connect to the colony's port"},
+		{"net.clock", g, "difference of the clocks", "ms", Lower, "the other node's clock at the middle of the shortest of 20 round trips, without its sign"},
 		{"net.handshake", g, "connect and authenticate", "ms", Lower, "TCP connect and TLS 1.3 handshake with certificates on both sides"},
 	}
 }
@@ -189,6 +201,7 @@ func burstSpecs() []Spec {
 	const g = "burst"
 	return []Spec{
 		{"burst.cpu", g, "processor after the credits are spent", "%", Higher, "all processors at work; the plateau over the peak, found in samples of 10 seconds"},
+		{"burst.refill", g, "processor after a rest", "%", Higher, "idle for a quarter of the time, then all processors at work again: the first 10 seconds over the peak"},
 		{"burst.disk", g, "disk after the credits are spent", "%", Higher, "4 KiB random reads, 32 at once; the plateau over the peak"},
 	}
 }

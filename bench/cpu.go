@@ -71,6 +71,7 @@ func (s *session) cpu(ctx context.Context) error {
 		r.Also = []Also{{"iowait", during.IOWaitPct, "%"}}
 		r.Notes = []string{"over the time of the measurements above"}
 	})
+	s.clock()
 	return nil
 }
 

@@ -42,7 +42,10 @@ func (s *session) net(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.loopbackRTT(ctx)
+	if err := s.loopbackRTT(ctx); err != nil {
+		return err
+	}
+	return s.dns(ctx)
 }
 
 // loopback makes a TCP connection within the machine.

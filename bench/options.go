@@ -116,30 +116,31 @@ func (o Options) validate() error {
 
 // pace is how long and how often a profile samples.
 type pace struct {
-	repeats int
-	warm    time.Duration // before the first sample
-	sample  time.Duration // of processor and memory
-	disk    time.Duration // of disk and file system
-	net     time.Duration
-	spawns  int // per sample
-	files   int // small files per sample
-	file    int64
-	watch   time.Duration // looking at the machine before and after
-	jitter  time.Duration
-	cold    bool // compile with an empty cache
+	repeats  int
+	warm     time.Duration // before the first sample
+	sample   time.Duration // of processor and memory
+	disk     time.Duration // of disk and file system
+	net      time.Duration
+	spawns   int // per sample
+	connects int // by ssh, per sample
+	files    int // small files per sample
+	file     int64
+	watch    time.Duration // looking at the machine before and after
+	jitter   time.Duration
+	cold     bool // compile with an empty cache
 }
 
 func (o Options) pace() pace {
 	if o.hurry {
 		const d = 5 * time.Millisecond
-		return pace{repeats: 5, warm: d, sample: d, disk: d, net: d, spawns: 2, files: 20, file: minFile, watch: d, jitter: d}
+		return pace{repeats: 5, warm: d, sample: d, disk: d, net: d, spawns: 2, connects: 1, files: 20, file: minFile, watch: d, jitter: d}
 	}
 	if o.Profile == Full {
 		return pace{repeats: 5, warm: time.Second, sample: 2 * time.Second, disk: 6 * time.Second, net: 2 * time.Second,
-			spawns: 500, files: 10_000, file: 1 << 30, watch: 3 * time.Second, jitter: 12 * time.Second, cold: true}
+			spawns: 500, connects: 4, files: 10_000, file: 1 << 30, watch: 3 * time.Second, jitter: 12 * time.Second, cold: true}
 	}
 	return pace{repeats: 5, warm: 50 * time.Millisecond, sample: 100 * time.Millisecond, disk: 300 * time.Millisecond, net: 300 * time.Millisecond,
-		spawns: 50, files: 500, file: 256 << 20, watch: time.Second, jitter: 400 * time.Millisecond}
+		spawns: 50, connects: 4, files: 500, file: 256 << 20, watch: time.Second, jitter: 400 * time.Millisecond}
 }
 
 // threads is how many processors the run may use.

@@ -243,4 +243,4 @@ func (p *Plan) writeLimit() time.Duration {
 }
 
 // tries is how many times a connection is made.
-func (p pace) tries() int { return 4 * p.repeats }
+func (p pace) tries() int { return max(p.connects, 1) * p.repeats }

@@ -8,7 +8,6 @@ import (
 	"math/big"
 	"runtime"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -56,7 +55,7 @@ func Execute(ctx context.Context, p *Plan) (run *Run, err error) {
 		s.run.Profile = Burst
 	}
 	for _, spec := range Catalogue() {
-		if slices.Contains(p.Groups, spec.Group) && !(spec.Group == "net" && !strings.HasPrefix(spec.Name, "net.loopback.")) && s.wanted(spec.Name) {
+		if slices.Contains(p.Groups, spec.Group) && !spec.ofPair() && s.wanted(spec.Name) {
 			s.of++
 		}
 	}
@@ -282,8 +281,7 @@ func (s *session) skip(one Skip) {
 func (s *session) skipGroup(group, reason string) {
 	for _, spec := range Catalogue() {
 		made := s.run.Find(spec.Name) != nil || slices.ContainsFunc(s.run.Skipped, func(k Skip) bool { return k.Name == spec.Name })
-		alone := group != "net" || strings.HasPrefix(spec.Name, "net.loopback.") // the others are of pairs
-		if spec.Group == group && !made && alone {
+		if spec.Group == group && !made && !spec.ofPair() {
 			s.skip(Skip{Name: spec.Name, Reason: reason})
 		}
 	}

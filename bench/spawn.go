@@ -46,6 +46,7 @@ func (s *session) spawn(ctx context.Context) error {
 	}}); err != nil {
 		return err
 	}
+	s.boot()
 	return s.spawnGo(ctx, w)
 }
 

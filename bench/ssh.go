@@ -25,7 +25,11 @@ func (s *session) ssh(ctx context.Context) error {
 	if err := target.try(ctx); err != nil {
 		return err
 	}
-	peer := &Peer{From: s.host.Name, To: target.name, FromNode: s.Node}
+	return s.sshTo(ctx, target, &Peer{From: s.host.Name, To: target.name, FromNode: s.Node})
+}
+
+// sshTo measures the way to a host that lets us in.
+func (s *session) sshTo(ctx context.Context, target *sshTarget, peer *Peer) error {
 	if err := s.sshConnects(ctx, target, peer); err != nil {
 		return err
 	}
@@ -33,7 +37,7 @@ func (s *session) ssh(ctx context.Context) error {
 	for _, c := range []struct{ name, cipher string }{
 		{"aes128gcm", "aes128-gcm@openssh.com"}, {"aes256gcm", "aes256-gcm@openssh.com"}, {"chacha20", "chacha20-poly1305@openssh.com"},
 	} {
-		params := map[string]string{"cipher": c.cipher}
+		params := target.params("cipher", c.cipher)
 		if _, err := s.measure(ctx, "ssh.system."+c.name, probe{length: s.pace.net, params: params, peer: peer, crowded: true, sample: func(ctx context.Context, d time.Duration) (float64, error) {
 			return target.pour(ctx, random, d, "-c", c.cipher, "-o", "Compression=no")
 		}}); err != nil {
@@ -49,7 +53,7 @@ func (s *session) ssh(ctx context.Context) error {
 		name, compress string
 		data           []byte
 	}{{"ssh.compressed.random", "yes", random}, {"ssh.compressed.text", "yes", text}, {"ssh.plain.text", "no", text}} {
-		params := map[string]string{"cipher": "aes128-gcm@openssh.com", "compression": c.compress}
+		params := target.params("cipher", "aes128-gcm@openssh.com", "compression", c.compress)
 		if _, err := s.measure(ctx, c.name, probe{length: s.pace.net, params: params, peer: peer, crowded: true, sample: func(ctx context.Context, d time.Duration) (float64, error) {
 			return target.pour(ctx, c.data, d, "-c", "aes128-gcm@openssh.com", "-o", "Compression="+c.compress)
 		}}); err != nil {
@@ -76,7 +80,7 @@ func (s *session) sshConnects(ctx context.Context, target *sshTarget, peer *Peer
 	} {
 		h := &histogram{}
 		each := s.pace.tries() / s.pace.repeats
-		if _, err := s.measure(ctx, how.name, probe{lat: h, unit: "ms", peer: peer, crowded: true, params: map[string]string{"connections": fmt.Sprint(s.pace.tries())},
+		if _, err := s.measure(ctx, how.name, probe{lat: h, unit: "ms", peer: peer, crowded: true, params: target.params("connections", fmt.Sprint(s.pace.tries())),
 			sample: func(ctx context.Context, _ time.Duration) (float64, error) {
 				one := &histogram{}
 				for range each {
@@ -104,23 +108,42 @@ type sshTarget struct {
 	args []string // of ssh, before the command; the host is the last
 	own  *privateSSHD
 	set  *settings // of ssh -G, asked once
+	// private says that the server is one that was started for this measurement: it knows
+	// one key and asks neither PAM nor the name service, so that connecting is faster.
+	private bool
+}
+
+// params are what must be equal for two figures to be compared: pairs of names and values.
+func (t *sshTarget) params(pairs ...string) map[string]string {
+	p := map[string]string{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		p[pairs[i]] = pairs[i+1]
+	}
+	if t.private {
+		p["server"] = "private"
+	}
+	return p
 }
 
 // sshTarget is the host that was named, or this machine through a private sshd.
 func (s *session) sshTarget(ctx context.Context) (*sshTarget, error) {
-	always := []string{"-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15", "-o", "ControlPath=none", "-o", "LogLevel=ERROR"}
 	if s.SSH != "" {
-		return &sshTarget{name: s.SSH, args: append(always, "--", s.SSH)}, nil
+		return &sshTarget{name: s.SSH, args: append(sshAlways(), "--", s.SSH)}, nil
 	}
 	w, err := s.workspace()
 	if err != nil {
 		return nil, err
 	}
-	d, err := startSSHD(ctx, w)
+	d, err := startSSHD(ctx, w, "127.0.0.1")
 	if err != nil {
 		return nil, err
 	}
-	return &sshTarget{name: "loopback", own: d, args: append(append(always, d.clientArgs()...), "--", "127.0.0.1")}, nil
+	return &sshTarget{name: "loopback", own: d, args: append(append(sshAlways(), d.clientArgs()...), "--", "127.0.0.1")}, nil
+}
+
+// sshAlways are the options of every call of the system's ssh: it must never ask anything.
+func sshAlways() []string {
+	return []string{"-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15", "-o", "ControlPath=none", "-o", "LogLevel=ERROR"}
 }
 
 func (t *sshTarget) close() {

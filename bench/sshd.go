@@ -31,18 +31,21 @@ func sshdPath() string {
 	return ""
 }
 
-// privateSSHD is the system's sshd with keys and settings of our own, on a port of
-// 127.0.0.1 that only this run knows. It lets in the user of the run, by one key.
+// privateSSHD is the system's sshd with keys and settings of our own, on a port of one
+// address that only this run knows. It lets in the user of the run, by one key, and does
+// nothing for that user but swallow what is sent: no shell, no forwarding, no terminal.
 type privateSSHD struct {
-	dir  string
-	port int
-	cmd  *exec.Cmd
-	said *bytes.Buffer
-	done chan struct{}
+	dir     string
+	address string
+	port    int
+	login   Login
+	cmd     *exec.Cmd
+	said    *bytes.Buffer
+	done    chan struct{}
 }
 
-func startSSHD(ctx context.Context, w *Workspace) (*privateSSHD, error) {
-	d := &privateSSHD{dir: filepath.Join(w.path, "sshd"), said: &bytes.Buffer{}, done: make(chan struct{})}
+func startSSHD(ctx context.Context, w *Workspace, address string) (*privateSSHD, error) {
+	d := &privateSSHD{dir: filepath.Join(w.path, "sshd"), address: address, said: &bytes.Buffer{}, done: make(chan struct{})}
 	if err := d.prepare(); err != nil {
 		return nil, fmt.Errorf("private sshd: %w", err)
 	}
@@ -73,15 +76,15 @@ func (d *privateSSHD) prepare() error {
 	if err != nil {
 		return err
 	}
-	hostKey, err := d.key("host_key")
+	hostKey, _, err := d.key("host_key")
 	if err != nil {
 		return err
 	}
-	userKey, err := d.key("user_key")
+	userKey, private, err := d.key("user_key")
 	if err != nil {
 		return err
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := net.Listen("tcp", net.JoinHostPort(d.address, "0"))
 	if err != nil {
 		return err
 	}
@@ -95,29 +98,31 @@ func (d *privateSSHD) prepare() error {
 			return err
 		}
 	}
-	config := fmt.Sprintf("ListenAddress 127.0.0.1:%d\nHostKey %s\nAuthorizedKeysFile %s\nAllowUsers %s\nPidFile none\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\nPrintMotd no\nUseDNS no\nMaxStartups 100\nCompression yes\n",
-		d.port, filepath.Join(d.dir, "host_key"), filepath.Join(d.dir, "user_key.pub"), me.Username)
-	known := fmt.Sprintf("[127.0.0.1]:%d %s", d.port, hostKey)
+	config := fmt.Sprintf("ListenAddress %s\nHostKey %s\nAuthorizedKeysFile %s\nAllowUsers %s\nPidFile none\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\nPrintMotd no\nUseDNS no\nMaxStartups 100\nCompression yes\nForceCommand %s\nDisableForwarding yes\nPermitTTY no\nPermitUserRC no\n",
+		net.JoinHostPort(d.address, strconv.Itoa(d.port)), filepath.Join(d.dir, "host_key"), filepath.Join(d.dir, "user_key.pub"), me.Username, receiver)
+	d.login = Login{Port: d.port, User: me.Username, Key: private, HostKey: strings.TrimSpace(string(hostKey))}
+	known := d.login.knownHost(d.address)
 	return errors.Join(os.WriteFile(filepath.Join(d.dir, "config"), []byte(config), 0o600),
 		os.WriteFile(filepath.Join(d.dir, "user_key.pub"), userKey, 0o600),
 		os.WriteFile(filepath.Join(d.dir, "known_hosts"), []byte(known), 0o600))
 }
 
-// key makes an Ed25519 key in a file and returns its public line.
-func (d *privateSSHD) key(name string) (line []byte, err error) {
+// key makes an Ed25519 key in a file and returns its public line and its private text.
+func (d *privateSSHD) key(name string) (line, text []byte, err error) {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	block, err := ssh.MarshalPrivateKey(private, "honeyant bench")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	p, err := ssh.NewPublicKey(public)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return ssh.MarshalAuthorizedKey(p), os.WriteFile(filepath.Join(d.dir, name), pem.EncodeToMemory(block), 0o600)
+	text = pem.EncodeToMemory(block)
+	return ssh.MarshalAuthorizedKey(p), text, os.WriteFile(filepath.Join(d.dir, name), text, 0o600)
 }
 
 // await waits until it answers.
@@ -126,7 +131,7 @@ func (d *privateSSHD) await(ctx context.Context) error {
 	defer cancel()
 	var dialer net.Dialer
 	for {
-		conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(d.port)))
+		conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(reachable(d.address), strconv.Itoa(d.port)))
 		if err == nil {
 			return conn.Close()
 		}
@@ -140,11 +145,16 @@ func (d *privateSSHD) await(ctx context.Context) error {
 	}
 }
 
-// clientArgs let ssh use this server and nothing of the user's settings.
-func (d *privateSSHD) clientArgs() []string {
-	return []string{"-F", "none", "-p", strconv.Itoa(d.port), "-i", filepath.Join(d.dir, "user_key"), "-o", "IdentitiesOnly=yes",
-		"-o", "UserKnownHostsFile=" + filepath.Join(d.dir, "known_hosts"), "-o", "GlobalKnownHostsFile=none", "-o", "StrictHostKeyChecking=yes"}
+// reachable is an address that a listener on that address can be reached at from this machine.
+func reachable(address string) string {
+	if ip := net.ParseIP(address); address == "" || ip != nil && ip.IsUnspecified() {
+		return "localhost"
+	}
+	return address
 }
+
+// clientArgs let ssh use this server and nothing of the user's settings.
+func (d *privateSSHD) clientArgs() []string { return d.login.args(d.dir) }
 
 func (d *privateSSHD) stop() {
 	if d.cmd.Process != nil {

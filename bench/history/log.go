@@ -172,38 +172,63 @@ type Damage struct {
 
 // Load reads all runs of a history directory, oldest first; a directory that does not exist is
 // an empty history. Lines that can not be read are told and skipped, and so is, silently, a last
-// line without its end. A path to a file reads that history file only.
+// line without its end. A path to a file reads that history file only. A run that stands there
+// twice counts once.
 func Load(path string) ([]*bench.Run, []Damage, error) {
+	var runs []*bench.Run
+	seen := map[string]bool{}
+	damage, err := Each(path, func(r *bench.Run) error {
+		if !seen[r.ID] {
+			runs = append(runs, r)
+		}
+		seen[r.ID] = r.ID != ""
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	SortByTime(runs)
+	return runs, damage, nil
+}
+
+// Each calls f with one run after the other, file by file, holding no more than one; an error
+// of f ends it and is returned as it is. Otherwise as Load.
+func Each(path string, f func(*bench.Run) error) ([]Damage, error) {
 	const op = "history.Load"
 	info, err := os.Stat(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil, nil
+		return nil, nil
 	}
 	if err != nil {
-		return nil, nil, honeyant.E(op, kindOf(err), path, err)
+		return nil, honeyant.E(op, kindOf(err), path, err)
 	}
 	files := []string{path}
 	if info.IsDir() {
 		if files, err = filepath.Glob(filepath.Join(escapeGlob(path), "*"+suffix)); err != nil {
-			return nil, nil, honeyant.E(op, honeyant.Invalid, path, err)
+			return nil, honeyant.E(op, honeyant.Invalid, path, err)
 		}
 	}
-	var runs []*bench.Run
 	var damage []Damage
 	for _, name := range files {
-		f, err := os.Open(name)
+		file, err := os.Open(name)
 		if err != nil {
-			return nil, nil, honeyant.E(op, kindOf(err), name, err)
+			return nil, honeyant.E(op, kindOf(err), name, err)
 		}
-		r, d, err := Read(f, name)
-		f.Close()
-		if err != nil {
-			return nil, nil, honeyant.E(op, kindOf(err), name, err)
+		var stopped error
+		d, err := each(file, name, func(r *bench.Run) error {
+			stopped = f(r)
+			return stopped
+		})
+		file.Close()
+		switch {
+		case stopped != nil:
+			return nil, stopped
+		case err != nil:
+			return nil, honeyant.E(op, kindOf(err), name, err)
 		}
-		runs, damage = append(runs, r...), append(damage, d...)
+		damage = append(damage, d...)
 	}
-	SortByTime(runs)
-	return runs, damage, nil
+	return damage, nil
 }
 
 func escapeGlob(path string) string {
@@ -212,20 +237,30 @@ func escapeGlob(path string) string {
 
 // Read reads one history file in its order; name is for messages.
 func Read(in io.Reader, name string) (runs []*bench.Run, damage []Damage, err error) {
+	damage, err = each(in, name, func(r *bench.Run) error {
+		runs = append(runs, r)
+		return nil
+	})
+	return runs, damage, err
+}
+
+func each(in io.Reader, name string, f func(*bench.Run) error) (damage []Damage, err error) {
 	lines := newLines(in)
 	for n := 1; ; n++ {
 		line, whole, err := lines.next()
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if !whole {
-			return runs, damage, nil
+			return damage, nil
 		}
 		run, err := ParseLine(line)
 		if err != nil {
 			damage = append(damage, Damage{name, n, err, err.Error()})
 			continue
 		}
-		runs = append(runs, run)
+		if err := f(run); err != nil {
+			return damage, err
+		}
 	}
 }
