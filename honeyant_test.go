@@ -3,7 +3,11 @@ package honeyant_test
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/honeyant/honeyant"
@@ -63,6 +67,28 @@ func TestPolicyResolvesAuto(t *testing.T) {
 	} {
 		if copies, minCopies := c.p.Effective(c.nodes); copies != c.copies || minCopies != c.min {
 			t.Errorf("%+v on %d nodes: %d copies, at least %d; want %d, %d", c.p, c.nodes, copies, minCopies, c.copies, c.min)
+		}
+	}
+}
+
+func TestKindOfSystem(t *testing.T) {
+	_, missing := os.Stat(filepath.Join(t.TempDir(), "none"))
+	for name, c := range map[string]struct {
+		err  error
+		kind honeyant.Kind
+	}{
+		"a path error":      {missing, honeyant.NotExist},
+		"wrapped":           {fmt.Errorf("x: %w", syscall.ENOSPC), honeyant.NoSpace},
+		"EACCES":            {syscall.EACCES, honeyant.Permission},
+		"EPERM":             {syscall.EPERM, honeyant.NotPermitted},
+		"the machine's":     {syscall.EIO, honeyant.Other},
+		"no errno":          {fs.ErrExist, honeyant.Exist},
+		"a kind goes first": {honeyant.E("x", honeyant.Corrupt, "", syscall.ENOENT), honeyant.Corrupt},
+		"anything":          {errors.New("x"), honeyant.Other},
+		"none":              {nil, honeyant.Other},
+	} {
+		if got := honeyant.KindOfSystem(c.err); got != c.kind {
+			t.Errorf("%s: %v, want %v", name, got, c.kind)
 		}
 	}
 }

@@ -144,17 +144,17 @@ func (p *Plan) fitDisk() error {
 	}
 	info, err := os.Stat(p.Directory)
 	if err != nil {
-		return honeyant.E(op, fileKind(err), p.Directory, err)
+		return honeyant.E(op, honeyant.KindOfSystem(err), p.Directory, err)
 	}
 	if !info.IsDir() {
 		return honeyant.E(op, honeyant.NotDir, p.Directory, fmt.Errorf("measure in a directory: --in DIR"))
 	}
 	var fs syscall.Statfs_t
 	if err := syscall.Statfs(p.Directory, &fs); err != nil {
-		return honeyant.E(op, fileKind(err), p.Directory, err)
+		return honeyant.E(op, honeyant.KindOfSystem(err), p.Directory, err)
 	}
 	if err := syscall.Access(p.Directory, 2); err != nil {
-		return honeyant.E(op, fileKind(err), p.Directory, fmt.Errorf("nothing can be written there; choose another: --in DIR"))
+		return honeyant.E(op, honeyant.KindOfSystem(err), p.Directory, fmt.Errorf("nothing can be written there; choose another: --in DIR"))
 	}
 	p.FreeBytes = int64(fs.Bavail) * fs.Bsize
 	if !slices.ContainsFunc(p.Groups, func(g string) bool { return g == "disk" || g == "fs" || g == "burst" }) {

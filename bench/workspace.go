@@ -33,14 +33,14 @@ func OpenWorkspace(dir string) (*Workspace, error) {
 	const op = "bench.OpenWorkspace"
 	dir, err := filepath.Abs(dir) // commands are run within the workspace
 	if err != nil {
-		return nil, honeyant.E(op, fileKind(err), dir, err)
+		return nil, honeyant.E(op, honeyant.KindOfSystem(err), dir, err)
 	}
 	if err := Sweep(dir); err != nil {
 		return nil, err
 	}
 	path, err := os.MkdirTemp(dir, workspacePrefix)
 	if err != nil {
-		return nil, honeyant.E(op, fileKind(err), dir, err)
+		return nil, honeyant.E(op, honeyant.KindOfSystem(err), dir, err)
 	}
 	w := &Workspace{path: path}
 	w.lock, err = os.OpenFile(filepath.Join(path, "lock"), os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o600)
@@ -51,7 +51,7 @@ func OpenWorkspace(dir string) (*Workspace, error) {
 		}
 	}
 	if err != nil {
-		return nil, errors.Join(honeyant.E(op, fileKind(err), path, err), w.Close())
+		return nil, errors.Join(honeyant.E(op, honeyant.KindOfSystem(err), path, err), w.Close())
 	}
 	return w, nil
 }
@@ -74,7 +74,7 @@ func Sweep(dir string) error {
 			continue // just being made, or removed
 		}
 		if err := os.RemoveAll(path); err != nil {
-			return honeyant.E("bench.Sweep", fileKind(err), path, fmt.Errorf("a killed run left this and it can not be removed: %w", err))
+			return honeyant.E("bench.Sweep", honeyant.KindOfSystem(err), path, fmt.Errorf("a killed run left this and it can not be removed: %w", err))
 		}
 	}
 	return nil
@@ -90,7 +90,7 @@ func (w *Workspace) Close() error {
 		w.lock.Close()
 	}
 	if err != nil {
-		return honeyant.E("bench.Close", fileKind(err), w.path, err)
+		return honeyant.E("bench.Close", honeyant.KindOfSystem(err), w.path, err)
 	}
 	return nil
 }
@@ -104,26 +104,9 @@ func (w *Workspace) file(flags int) (*os.File, error) {
 	}
 	f, err = os.OpenFile(filepath.Join(w.path, "data"), os.O_CREATE|os.O_TRUNC|os.O_RDWR|flags, 0o600)
 	if err != nil {
-		return nil, honeyant.E("bench.File", fileKind(err), w.path, err)
+		return nil, honeyant.E("bench.File", honeyant.KindOfSystem(err), w.path, err)
 	}
 	return f, nil
-}
-
-// fileKind translates an error of the operating system.
-func fileKind(err error) honeyant.Kind {
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return honeyant.NotExist
-	case errors.Is(err, os.ErrPermission), errors.Is(err, syscall.EROFS):
-		return honeyant.Permission
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return honeyant.NoSpace
-	case errors.Is(err, syscall.ENOTDIR):
-		return honeyant.NotDir
-	case errors.Is(err, syscall.EINVAL):
-		return honeyant.Invalid
-	}
-	return honeyant.Other
 }
 
 // fitFile is the size of the test file: what is wanted, at most a quarter of the free

@@ -128,11 +128,7 @@ func RefuseFUSE(path string) error {
 			continue
 		}
 		if err != nil {
-			kind := kindOf(err)
-			if errors.Is(err, unix.ENOTDIR) {
-				kind = honeyant.NotDir
-			}
-			return honeyant.E(op, kind, p, err)
+			return honeyant.E(op, kindOf(err), p, err)
 		}
 		if int64(st.Type) == fuseMagic {
 			return honeyant.E(op, honeyant.Unsupported, path, errors.New("it lies inside a FUSE mount, which could be our own; choose a directory on a local disk"))

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
@@ -47,15 +48,5 @@ func SyncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// kindOf classifies an error of the operating system.
-func kindOf(err error) honeyant.Kind {
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return honeyant.NotExist
-	case errors.Is(err, fs.ErrPermission):
-		return honeyant.Permission
-	case isNoSpace(err):
-		return honeyant.NoSpace
-	}
-	return honeyant.Internal
-}
+// kindOf is Internal where the operating system says nothing better.
+func kindOf(err error) honeyant.Kind { return cmp.Or(honeyant.KindOfSystem(err), honeyant.Internal) }

@@ -17,23 +17,12 @@ func fault(what, path string, err error) error {
 	if errors.As(err, &pe) {
 		err = pe.Err
 	}
-	if errors.Is(err, unix.EROFS) {
-		return honeyant.E(what, honeyant.NotPermitted, path, err)
-	}
-	kind, cause := honeyant.Other, err
-	for _, k := range [...]struct {
-		errno unix.Errno
-		kind  honeyant.Kind
-	}{
-		{unix.ENOENT, honeyant.NotExist}, {unix.EEXIST, honeyant.Exist}, {unix.ENOTDIR, honeyant.NotDir}, {unix.EISDIR, honeyant.IsDir},
-		{unix.ENOTEMPTY, honeyant.NotEmpty}, {unix.EACCES, honeyant.Permission}, {unix.EPERM, honeyant.NotPermitted},
-		{unix.ENOSPC, honeyant.NoSpace}, {unix.EDQUOT, honeyant.Quota}, {unix.ELOOP, honeyant.Loop},
-		{unix.ENAMETOOLONG, honeyant.NameTooLong}, {unix.EOPNOTSUPP, honeyant.Unsupported}, {unix.EFBIG, honeyant.TooLarge},
-		{unix.EWOULDBLOCK, honeyant.Conflict}, {unix.ESTALE, honeyant.Stale}, {unix.EMLINK, honeyant.TooManyLinks},
-	} {
-		if errors.Is(err, k.errno) {
-			kind, cause = k.kind, nil // the kind says it in words
-		}
+	kind, cause := honeyant.KindOfSystem(err), err
+	switch {
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.EBADF): // of a file system that can not do it: not what the user asked for is wrong
+		kind = honeyant.Other
+	case kind != honeyant.KindOf(err) && !errors.Is(err, unix.EROFS):
+		cause = nil // the kind says it in words
 	}
 	return honeyant.E(what, kind, path, cause)
 }

@@ -2,6 +2,7 @@ package history
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -143,24 +144,8 @@ func syncDir(dir string) error {
 	return d.Sync()
 }
 
-// kindOf classifies what the operating system says.
-func kindOf(err error) honeyant.Kind {
-	switch {
-	case honeyant.KindOf(err) != honeyant.Other:
-		return honeyant.KindOf(err)
-	case errors.Is(err, syscall.ENOSPC):
-		return honeyant.NoSpace
-	case errors.Is(err, syscall.EDQUOT):
-		return honeyant.Quota
-	case errors.Is(err, os.ErrPermission), errors.Is(err, syscall.EROFS):
-		return honeyant.Permission
-	case errors.Is(err, os.ErrNotExist):
-		return honeyant.NotExist
-	case errors.Is(err, syscall.ENOTDIR):
-		return honeyant.NotDir
-	}
-	return honeyant.Internal
-}
+// kindOf is Internal where the operating system says nothing better.
+func kindOf(err error) honeyant.Kind { return cmp.Or(honeyant.KindOfSystem(err), honeyant.Internal) }
 
 // Damage is a line that could not be read.
 type Damage struct {

@@ -1,11 +1,9 @@
 package fuse
 
 import (
-	"errors"
-	"os"
+	"cmp"
 	"path/filepath"
 	"slices"
-	"syscall"
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/internal/mountinfo"
@@ -52,16 +50,5 @@ func canonical(path string) (string, error) {
 	return abs, nil // does not exist: the caller's own call says so
 }
 
-func kindOfOS(err error) honeyant.Kind {
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return honeyant.NotExist
-	case errors.Is(err, os.ErrPermission):
-		return honeyant.Permission
-	case errors.Is(err, syscall.ENOTDIR):
-		return honeyant.NotDir
-	case errors.Is(err, syscall.ELOOP):
-		return honeyant.Loop
-	}
-	return honeyant.Internal
-}
+// kindOfOS is Internal where the operating system says nothing better.
+func kindOfOS(err error) honeyant.Kind { return cmp.Or(honeyant.KindOfSystem(err), honeyant.Internal) }

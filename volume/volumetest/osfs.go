@@ -15,25 +15,15 @@ func OverPath(root string) FS { return pathFS{root} }
 
 type pathFS struct{ root string }
 
-// kinds translates what the suite asks for.
-var kinds = []struct {
-	errno syscall.Errno
-	kind  honeyant.Kind
-}{
-	{syscall.ENOENT, honeyant.NotExist}, {syscall.EEXIST, honeyant.Exist}, {syscall.ENOTDIR, honeyant.NotDir},
-	{syscall.EISDIR, honeyant.IsDir}, {syscall.ENOTEMPTY, honeyant.NotEmpty}, {syscall.EINVAL, honeyant.Invalid},
-	{syscall.ENAMETOOLONG, honeyant.NameTooLong}, {syscall.EPERM, honeyant.NotPermitted}, {syscall.EACCES, honeyant.Permission},
-	{syscall.EBADF, honeyant.BadHandle}, {syscall.EFBIG, honeyant.TooLarge}, {syscall.ENOSPC, honeyant.NoSpace},
-	{syscall.EIO, honeyant.Unavailable}, {syscall.ESTALE, honeyant.Stale}, {syscall.EMLINK, honeyant.TooManyLinks},
-}
-
 func translate(err error) error {
-	for _, k := range kinds {
-		if errors.Is(err, k.errno) {
-			return honeyant.E("volumetest.path", k.kind, "", err)
-		}
+	kind := honeyant.KindOfSystem(err)
+	if errors.Is(err, syscall.EIO) { // what a front end makes of it
+		kind = honeyant.Unavailable
 	}
-	return err
+	if kind == honeyant.Other {
+		return err
+	}
+	return honeyant.E("volumetest.path", kind, "", err)
 }
 
 func (fs pathFS) at(path string) string { return filepath.Join(fs.root, filepath.FromSlash(path)) }
