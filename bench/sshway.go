@@ -104,7 +104,7 @@ func MeasureSSH(ctx context.Context, w SSHWay) ([]Result, []Skip, error) {
 		defer work.Close()
 		if err := errors.Join(os.WriteFile(filepath.Join(work.path, "user_key"), w.Login.Key, 0o600),
 			os.WriteFile(filepath.Join(work.path, "known_hosts"), []byte(w.Login.knownHost(w.Host)), 0o600)); err != nil {
-			return nil, nil, honeyant.E(op, fileKind(err), work.path, err)
+			return nil, nil, honeyant.E(op, honeyant.KindOfSystem(err), work.path, err)
 		}
 		target.private = true
 		target.args = append(append(sshAlways(), w.Login.args(work.path)...), "--", w.Host)
