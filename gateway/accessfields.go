@@ -24,6 +24,13 @@ const outcomeField = "outcome"
 // status is how the request ended.
 func (a *accessFields) status() int { return a.done.Outcome.Status }
 
+// differs tells whether the status that was sent is not how the request ended. Before anything was
+// sent the outcome is only what the gateway proposes: handle_errors may answer something else.
+func (a *accessFields) differs() bool {
+	sent := a.done.Entry.Status
+	return a.status() == serve.StatusClientGone || sent != 0 && sent != a.status()
+}
+
 // MarshalLogObject adds the fields to the line.
 func (a *accessFields) MarshalLogObject(to zapcore.ObjectEncoder) error {
 	f, start := &a.done.Facts, a.done.Request.Started()
@@ -38,7 +45,7 @@ func (a *accessFields) MarshalLogObject(to zapcore.ObjectEncoder) error {
 		}
 	}
 	to.AddUint64("id", uint64(a.done.Request.ID()))
-	if !a.quiet && a.status() != a.done.Entry.Status {
+	if !a.quiet && a.differs() {
 		to.AddInt(outcomeField, a.status())
 	}
 	if o := &a.done.Outcome; o.Code != "" {
@@ -88,7 +95,7 @@ func withOutcome(fields []zapcore.Field) []zapcore.Field {
 	}
 	a := fields[ours].Interface.(*accessFields)
 	sent := fields[status]
-	if sent.Integer == int64(a.status()) && a.status() == a.done.Entry.Status {
+	if sent.Integer != 0 && !a.differs() {
 		return fields // nothing to say
 	}
 	// The list is shared by all loggers of the request.

@@ -30,9 +30,18 @@ func (m *ledgerModule) CaddyModule() caddy.ModuleInfo {
 
 // Provision makes the entrance, and lets metrics and log of this configuration follow the ledger.
 func (m *ledgerModule) Provision(ctx caddy.Context) error {
-	m.entrance = &serve.Entrance{Ledger: m.shared.ledger, Limits: m.Deadlines.Or(ledger.Defaults())}
+	m.entrance = &serve.Entrance{Ledger: m.shared.ledger, Limits: m.Deadlines.Or(ledger.Defaults()), StatusOf: statusOf}
 	m.shared.log.Store(ctx.Slogger())
 	return registerMetrics(ctx, m.shared.ledger)
+}
+
+// statusOf knows the errors of Caddy's handlers: a file that is not there is no fault of the gateway.
+func statusOf(err error) int {
+	var h caddyhttp.HandlerError
+	if errors.As(err, &h) {
+		return h.StatusCode
+	}
+	return 0
 }
 
 // ServeHTTP leads a request through the ledger.

@@ -46,6 +46,10 @@ type Entrance struct {
 	Ledger *ledger.Ledger
 	Limits ledger.Limits // where the route says nothing
 
+	// StatusOf tells the status that an error of a handler means, 0 if it does not know. It may
+	// be nil: then only errors that are Statusers are known.
+	StatusOf func(error) int
+
 	pieces sync.Pool // buffers of pieceOwn bytes
 }
 
@@ -191,7 +195,7 @@ func (x *exchange) judge(err error, panicked any) (o ledger.Outcome, incomplete 
 	case problem != nil && (err != nil || panicked != nil || x.writer.status >= 500):
 		o.Code, o.Text, o.By = string(problem.Code), problem.Text, problem.By
 		if !started {
-			o.Status = statusOf(err, http.StatusBadGateway)
+			o.Status = x.entrance.statusOf(err, http.StatusBadGateway)
 		}
 		return o, false
 	case panicked != nil:
@@ -203,7 +207,7 @@ func (x *exchange) judge(err error, panicked any) (o ledger.Outcome, incomplete 
 	case err != nil:
 		o.Text = err.Error()
 		if !started {
-			o.Status = statusOf(err, http.StatusInternalServerError)
+			o.Status = x.entrance.statusOf(err, http.StatusInternalServerError)
 		}
 		return o, false
 	}
@@ -224,10 +228,15 @@ func (x *exchange) clientGone(panicked any, err error) bool {
 // Statuser is an error that knows its status.
 type Statuser interface{ HTTPStatus() int }
 
-func statusOf(err error, otherwise int) int {
+func (e *Entrance) statusOf(err error, otherwise int) int {
 	var s Statuser
 	if errors.As(err, &s) {
 		return s.HTTPStatus()
+	}
+	if e.StatusOf != nil && err != nil {
+		if status := e.StatusOf(err); status != 0 {
+			return status
+		}
 	}
 	return otherwise
 }

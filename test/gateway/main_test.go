@@ -53,6 +53,7 @@ type gateway struct {
 	t       *testing.T
 	dir     string
 	config  string // the Caddyfile
+	globals string // of the Caddyfile
 	address string
 	log     *lockedBuffer
 	client  *control.Client
@@ -81,7 +82,13 @@ const globals = "{\n\tadmin off\n\tpersist_config off\n\tskip_install_trust\n\ta
 // start runs a gateway for site, the inside of a site block, on https://127.0.0.1:port with a certificate of its own authority.
 func start(t *testing.T, site string, flags ...string) *gateway {
 	t.Helper()
-	g := &gateway{t: t, dir: t.TempDir(), address: free(t), log: &lockedBuffer{}}
+	return startWith(t, globals, site, flags...)
+}
+
+// startWith is start with other global options.
+func startWith(t *testing.T, globals, site string, flags ...string) *gateway {
+	t.Helper()
+	g := &gateway{t: t, dir: t.TempDir(), address: free(t), log: &lockedBuffer{}, globals: globals}
 	g.config = filepath.Join(g.dir, "Caddyfile")
 	g.write(site)
 	g.client = &control.Client{Dir: control.Dir(filepath.Join(g.dir, "control"))}
@@ -119,7 +126,7 @@ func start(t *testing.T, site string, flags ...string) *gateway {
 
 func (g *gateway) write(site string) {
 	g.t.Helper()
-	if err := os.WriteFile(g.config, []byte(globals+"https://"+g.address+" {\n\ttls internal\n"+site+"\n}\n"), 0o600); err != nil {
+	if err := os.WriteFile(g.config, []byte(g.globals+"https://"+g.address+" {\n\ttls internal\n"+site+"\n}\n"), 0o600); err != nil {
 		g.t.Fatal(err)
 	}
 }
@@ -160,6 +167,16 @@ func (g *gateway) await() {
 		_, err = g.client.Current()
 		return err == nil
 	})
+}
+
+// need answers where the programs are that a test uses, or skips it.
+func need(t *testing.T, programs ...string) {
+	t.Helper()
+	for _, name := range programs {
+		if _, err := exec.LookPath(name); err != nil {
+			t.Skipf("%s is not installed", name)
+		}
+	}
 }
 
 func insecure() *tls.Config { return &tls.Config{InsecureSkipVerify: true, ServerName: "127.0.0.1"} }
