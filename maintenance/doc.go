@@ -1,7 +1,7 @@
 // Package maintenance is how the colony looks after itself: background jobs on the metadata
 // leader that re-create lost replicas (heal), empty stores (drain), drop surplus and damaged
-// copies, delete what no file refers to any more (reclaim), take stock of the stores
-// (inventory) and read everything now and then (scrub).
+// copies, delete what no file refers to any more (reclaim), rewrite chunks of which little is used
+// (repack), take stock of the stores (inventory) and read everything now and then (scrub).
 //
 // Each job is a named, paced worker. Nothing is decided on an opinion: each step that adds or
 // removes a replica is a committed operation of package meta that is refused if the state has
@@ -18,4 +18,7 @@
 //	    they exceed 1 % of a store and 64, nothing goes and a person is asked. [10]
 //	J5  A node that is merely down keeps its replicas; only out, removed, failing or
 //	    draining ones are replaced.
+//	J6  A chunk that is mostly unused is rewritten by storing what is used as a new chunk, on as many
+//	    nodes as its policy wants and read back there, and then moving the extents, each by
+//	    compare-and-swap. The old one dies with its last extent, and goes like any dead one. [13]
 package maintenance

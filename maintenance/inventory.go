@@ -249,6 +249,9 @@ func (v *inventory) judgeUnknown(ctx context.Context, store honeyant.StoreID, e 
 	}
 	present := m.Incarnation
 	for s := range held {
+		if v.s.repack.busy(s.id) {
+			continue
+		}
 		if s.id.Incarnation() != present {
 			known, err := v.listed(ctx, s)
 			if err != nil {

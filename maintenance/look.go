@@ -92,7 +92,7 @@ func (h *healer) look(ctx context.Context, m *honeyant.Map, p *worker.Pace) erro
 	h.members, h.policies, h.shape = members, policies, shape
 	h.scanned, h.took = time.Now(), time.Since(began)
 	h.s.update(func(cur *State) {
-		st.Inventory = cur.Inventory
+		st.Inventory, st.Packs = cur.Inventory, cur.Packs
 		*cur = st
 		h.tell(cur)
 	})

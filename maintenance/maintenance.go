@@ -31,13 +31,16 @@ type Chunks interface {
 type Options struct {
 	Meta   meta.Doer // the leader's own
 	Chunks Chunks
-	Map    func() *honeyant.Map
+	// Data moves the bytes of sparse chunks; nil: these are not rewritten.
+	Data Data
+	Map  func() *honeyant.Map
 	// Policies is a number that changes whenever a changed policy has been moved down its tree. Default: never.
 	Policies func() uint64
 	Volume   honeyant.VolumeID
 	Log      *slog.Logger
 
 	DeadDelay      time.Duration // how long dead chunks stay (60 s)
+	SparseDelay    time.Duration // how long chunks are sparse before they are rewritten (5 min)
 	Quarantine     time.Duration // how long unknown replicas stay (24 h)
 	InventoryEvery time.Duration // (10 min)
 	ScrubPeriod    time.Duration // everything is read within it (30 days)
@@ -51,6 +54,7 @@ func (o Options) withDefaults() Options {
 		}
 	}
 	def(&o.DeadDelay, time.Minute)
+	def(&o.SparseDelay, 5*time.Minute)
 	def(&o.Quarantine, 24*time.Hour)
 	def(&o.InventoryEvery, 10*time.Minute)
 	def(&o.ScrubPeriod, 30*24*time.Hour)
@@ -76,6 +80,7 @@ type Service struct {
 
 	heal      *healer
 	reclaim   *reclaimer
+	repack    *repacker
 	inventory *inventory
 	scrub     *scrubber
 
@@ -95,6 +100,7 @@ type State struct {
 	Stuck        string                     // why some can not be made, or what a drain waits for
 	Draining     map[honeyant.NodeID]uint64 // replicas still on draining stores
 	Inventory    InventoryState
+	Packs        PackState
 
 	waits string // what drains wait for
 }
@@ -105,11 +111,13 @@ func Start(ctx context.Context, o Options) (*Service, error) {
 	s.ctx, s.stop = context.WithCancel(ctx)
 	s.heal = newHealer(s)
 	s.reclaim = &reclaimer{s: s, seen: map[honeyant.ChunkID]*corpse{}}
+	s.repack = &repacker{s: s, seen: map[honeyant.ChunkID]*sparse{}}
 	s.inventory = &inventory{s: s, quarantine: map[suspect]time.Time{}}
 	s.scrub = &scrubber{s: s}
 	for _, job := range []worker.Job{
 		{Name: "heal", Every: time.Second, Run: s.heal.step},
 		{Name: "reclaim", Every: 5 * time.Second, Pace: 0.2, Run: s.reclaim.step},
+		{Name: "repack", Every: 15 * time.Second, Pace: 4, Run: s.repack.step},
 		{Name: "inventory", Every: s.o.InventoryEvery, Delay: min(time.Minute, s.o.InventoryEvery), Pace: 1, Run: s.inventory.step},
 		{Name: "scrub", Every: time.Minute, Delay: time.Minute, Pace: 9, Run: s.scrub.step},
 	} {

@@ -74,7 +74,7 @@ func (r *reclaimer) step(ctx context.Context, p *worker.Pace) (bool, error) {
 
 // note remembers dead chunks and answers those that are to be deleted now (J3).
 func (r *reclaimer) note(m *honeyant.Map, chunks []meta.ChunkInfo) (due []meta.ChunkInfo) {
-	now, delay := time.Now(), r.s.delay(m)
+	now, delay := time.Now(), r.s.delay(m, r.s.o.DeadDelay)
 	for _, c := range chunks {
 		one := r.seen[c.ID]
 		if one == nil {
@@ -153,14 +153,14 @@ func (r *reclaimer) page(ctx context.Context, p *worker.Pace, m *honeyant.Map, d
 	return int(gone.Load()), nil
 }
 
-// delay shortens DeadDelay when space runs out (rule 25).
-func (s *Service) delay(m *honeyant.Map) time.Duration {
+// delay shortens a time when space runs out (rule 25).
+func (s *Service) delay(m *honeyant.Map, usual time.Duration) time.Duration {
 	for _, st := range m.Stores {
 		if st.State == honeyant.StoreActive && st.Capacity > 0 && st.Available < st.Capacity/20 {
-			return s.o.DeadDelay / 10
+			return usual / 10
 		}
 	}
-	return s.o.DeadDelay
+	return usual
 }
 
 // delete removes all replicas of a dead chunk and then its record. A replica on a store that

@@ -185,6 +185,7 @@ type stores struct {
 	full   map[honeyant.StoreID]bool
 	gen    honeyant.Generation
 	calls  []string
+	sums   map[honeyant.ChunkID]honeyant.ChunkSum // of chunks that are not as all others
 	copied []honeyant.ChunkID
 	hook   func(op string, s honeyant.StoreID, id honeyant.ChunkID) error // before each call; may block
 }
@@ -195,7 +196,7 @@ type held struct {
 }
 
 func newStores() *stores {
-	return &stores{held: map[honeyant.StoreID]map[honeyant.ChunkID]*held{}, down: map[honeyant.StoreID]bool{}, full: map[honeyant.StoreID]bool{}}
+	return &stores{held: map[honeyant.StoreID]map[honeyant.ChunkID]*held{}, down: map[honeyant.StoreID]bool{}, full: map[honeyant.StoreID]bool{}, sums: map[honeyant.ChunkID]honeyant.ChunkSum{}}
 }
 
 func (s *stores) put(to honeyant.StoreID, id honeyant.ChunkID) honeyant.Generation {
@@ -294,6 +295,9 @@ func (s *stores) Verify(_ context.Context, on honeyant.StoreID, id honeyant.Chun
 		return honeyant.ChunkSum{}, honeyant.E("test.verify", honeyant.NotExist, id.String(), nil)
 	case h.bad:
 		return honeyant.ChunkSum{}, honeyant.E("test.verify", honeyant.Corrupt, id.String(), nil)
+	}
+	if own, ok := s.sums[id]; ok {
+		return own, nil
 	}
 	return sum, nil
 }

@@ -68,6 +68,9 @@ type checkedChunk struct {
 	count, refs uint64
 	length      uint32
 	dead        bool
+	sparse      bool  // marked so
+	unused      int64 // as the record says
+	used        int64 // as counted
 }
 
 func newChecker(tx *Tx, v honeyant.VolumeID) *checker {

@@ -12,7 +12,7 @@ func (c *checker) scanChunks() {
 		id := honeyant.ChunkID(rest[:16])
 		var r chunkRecord
 		if c.decode("chunk "+id.String(), value, r.fields) {
-			c.chunks[id] = &checkedChunk{count: r.Count, length: r.Sum.Length}
+			c.chunks[id] = &checkedChunk{count: r.Count, length: r.Sum.Length, unused: r.Unused}
 		}
 	})
 	c.table(tabDead, 16, func(rest, _ []byte) {
@@ -29,6 +29,14 @@ func (c *checker) scanChunks() {
 		c.usage.Counts.Short++
 		if n := c.chunks[id]; n == nil || n.dead {
 			c.fault("chunk "+id.String(), "is marked short, but dead or missing")
+		}
+	})
+	c.table(tabSparse, 16, func(rest, _ []byte) {
+		id := honeyant.ChunkID(rest[:16])
+		if n := c.chunks[id]; n == nil || n.dead {
+			c.fault("chunk "+id.String(), "is marked sparse, but dead or missing")
+		} else {
+			n.sparse = true
 		}
 	})
 }
@@ -62,6 +70,7 @@ func (c *checker) extent(object string, data DataID, p *placed) {
 		c.fault(object, "chunk %s is missing", p.Chunk)
 	} else {
 		n.refs++
+		n.used += int64(p.Length)
 		if p.Length == 0 || uint64(p.ChunkOffset)+uint64(p.Length) > uint64(n.length) {
 			c.fault(object, "%d bytes at %d of a chunk of %d", p.Length, p.ChunkOffset, n.length)
 		}
@@ -144,6 +153,14 @@ func (c *checker) compareChunks() {
 		}
 		if n.dead != (n.count == 0) {
 			c.fault(object, "count %d, listed as dead: %v", n.count, n.dead)
+		}
+		// Records from before Unused was kept count it from 0 on: less than there is.
+		if unused := int64(n.length) - n.used; n.count > 0 && n.unused > unused {
+			c.fault(object, "%d bytes unused, the record says %d", unused, n.unused)
+		}
+		said := chunkRecord{Sum: honeyant.ChunkSum{Length: n.length}, Count: n.count, Unused: n.unused}
+		if n.sparse != said.sparse() {
+			c.fault(object, "%d of %d bytes unused, marked sparse: %v", n.unused, n.length, n.sparse)
 		}
 		if !n.dead {
 			c.usage.StatFS.Chunks++

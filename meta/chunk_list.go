@@ -14,6 +14,7 @@ type ListChunks struct {
 	Limit  uint32 // 0: 1024
 	Short  bool   // only those marked as short of copies
 	Dead   bool   // only the dead ones
+	Sparse bool   // only those of which extents use less than half
 }
 
 // Code implements Op.
@@ -28,6 +29,9 @@ func (o *ListChunks) Fields(c *wire.Codec) {
 	wire.Uint(c, &o.Limit)
 	c.Bool(&o.Short)
 	c.Bool(&o.Dead)
+	if c.More() {
+		c.Bool(&o.Sparse)
+	}
 }
 
 func (o *ListChunks) eval(tx *Tx) (Reply, error) {
@@ -37,6 +41,8 @@ func (o *ListChunks) eval(tx *Tx) (Reply, error) {
 		table = tabDead
 	case o.Short:
 		table = tabShort
+	case o.Sparse:
+		table = tabSparse
 	}
 	limit := min(uint64(o.Limit), maxListed)
 	if limit == 0 {
@@ -64,6 +70,7 @@ func (o *ListChunks) eval(tx *Tx) (Reply, error) {
 			policies[rec.PolicyAt] = p
 		}
 		*info = ChunkInfo{ID: info.ID, Sum: rec.Sum, Count: rec.Count, PolicyAt: rec.PolicyAt, Policy: p, Replicas: rec.Replicas}
+		r.Unused += uint64(max(0, rec.Unused))
 	}
 	return r, nil
 }
@@ -76,6 +83,7 @@ type ChunksReply struct {
 	Chunks []ChunkInfo
 	EOF    bool
 	Nodes  uint32 // that are not removed: with a policy they say how many copies are wanted
+	Unused uint64 // bytes of these chunks that no extent uses
 }
 
 // Fields implements Reply.
@@ -83,4 +91,7 @@ func (r *ChunksReply) Fields(c *wire.Codec) {
 	c.Bool(&r.EOF)
 	wire.Slice(c, &r.Chunks, 1<<16, func(c *wire.Codec, i *ChunkInfo) { i.Fields(c) })
 	wire.Uint(c, &r.Nodes)
+	if c.More() {
+		wire.Uint(c, &r.Unused)
+	}
 }

@@ -180,7 +180,7 @@ func (t *Tx) addChunk(v honeyant.VolumeID, ref honeyant.ChunkRef, policyAt honey
 	if t.Session != 0 && (ref.ID.Session() != t.Session || ref.ID.Incarnation() != t.Incarnation || ref.ID.Counter() < t.LowWater) {
 		return honeyant.E(op, honeyant.Stale, ref.ID.String(), fmt.Errorf("not a chunk that session %d may still commit", t.Session))
 	}
-	rec := chunkRecord{Sum: ref.Sum, PolicyAt: policyAt}
+	rec := chunkRecord{Sum: ref.Sum, PolicyAt: policyAt, Unused: int64(ref.Sum.Length)}
 	for _, r := range ref.Replicas {
 		_, ok := t.storeOf(r.Store)
 		if ok && !slices.ContainsFunc(rec.Replicas, func(o ReplicaInfo) bool { return o.Store == r.Store }) {
@@ -208,10 +208,13 @@ func (t *Tx) addChunk(v honeyant.VolumeID, ref honeyant.ChunkRef, policyAt honey
 	return t.err
 }
 
-// refChunk adds delta to the number of extents that refer to a chunk. At 0 the chunk is dead and never
+// chunkUse is extents that refer to a chunk, more or fewer than before, and their bytes.
+type chunkUse struct{ extents, bytes int64 }
+
+// refChunk changes the number of extents that refer to a chunk. At 0 the chunk is dead and never
 // comes back: Stale.
-func (t *Tx) refChunk(v honeyant.VolumeID, id honeyant.ChunkID, delta int64) error {
-	if delta == 0 {
+func (t *Tx) refChunk(v honeyant.VolumeID, id honeyant.ChunkID, change chunkUse) error {
+	if change == (chunkUse{}) {
 		return nil
 	}
 	const op = "meta.refChunk"
@@ -223,11 +226,14 @@ func (t *Tx) refChunk(v honeyant.VolumeID, id honeyant.ChunkID, delta int64) err
 	if r.Count == 0 && t.isDead(v, id) {
 		return honeyant.E(op, honeyant.Stale, id.String(), fmt.Errorf("the chunk is dead"))
 	}
-	n := int64(r.Count) + delta
+	n := int64(r.Count) + change.extents
 	if n < 0 {
-		return honeyant.E(op, honeyant.Internal, id.String(), fmt.Errorf("count %d%+d", r.Count, delta))
+		return honeyant.E(op, honeyant.Internal, id.String(), fmt.Errorf("count %d%+d", r.Count, change.extents))
 	}
+	was := r.sparse()
 	r.Count = uint64(n)
+	r.Unused -= change.bytes
+	t.setSparse(v, id, was, n > 0 && r.sparse())
 	if n == 0 {
 		t.killChunk(v, id, &r)
 		return t.err

@@ -26,7 +26,8 @@ const (
 	CodeReap  // leader: delete orphans that nobody has open, free queued data, in slices
 	CodeRetag // leader: move a policy down a tree, in slices
 	CodeReserveInodes
-	CodeFlush // changes that a session has made under exclusive leases
+	CodeFlush  // changes that a session has made under exclusive leases
+	CodeRepack // leader: let extents of sparse chunks use a new one
 )
 
 // Changes of the cluster.
@@ -78,7 +79,8 @@ const (
 	CodeCounts // inodes, bytes, chunks, under-replicated of a volume
 	CodePath   // names of an inode up to the root
 	CodeListIntents
-	CodeTake // an exclusive lease, with the records that it covers
+	CodeTake        // an exclusive lease, with the records that it covers
+	CodeFindExtents // those that refer to some chunks: a scan with a cursor
 )
 
 // String is the operation's name.

@@ -20,7 +20,7 @@ type fileMap struct {
 	ino     *Inode
 	version uint64 // of new extents
 
-	refs   map[honeyant.ChunkID]int64
+	refs   map[honeyant.ChunkID]chunkUse
 	order  []honeyant.ChunkID // of refs, so that batches do not depend on the map
 	top    uint64             // end of what was put
 	bytes  int64              // covered, against before
@@ -113,12 +113,15 @@ func (m *fileMap) ref(p *placed, delta int64) {
 		return
 	}
 	if m.refs == nil {
-		m.refs = map[honeyant.ChunkID]int64{}
+		m.refs = map[honeyant.ChunkID]chunkUse{}
 	}
-	if _, ok := m.refs[p.Chunk]; !ok {
+	use, ok := m.refs[p.Chunk]
+	if !ok {
 		m.order = append(m.order, p.Chunk)
 	}
-	m.refs[p.Chunk] += delta
+	use.extents += delta
+	use.bytes += delta * int64(p.Length)
+	m.refs[p.Chunk] = use
 }
 
 // put stores an extent that overlaps none.

@@ -10,7 +10,7 @@ import (
 // what moves on the way to a deletion, what ends or keeps alive, and changes of records in place (rule 9).
 func grows(op Op) bool {
 	switch op := op.(type) {
-	case *Make, *Link, *Rename, *SetXattr, *Commit, *Allocate, *Clone, *HealBegin, *AddNode, *AddStore, *AddToken:
+	case *Make, *Link, *Rename, *SetXattr, *Commit, *Allocate, *Clone, *Repack, *HealBegin, *AddNode, *AddStore, *AddToken:
 		return true
 	case *SetPolicy:
 		return !op.Remove

@@ -23,6 +23,7 @@ const (
 	tabChunk   = 'c' // volume, chunk ID -> chunkRecord
 	tabDead    = 'D' // volume, chunk ID -> empty: count is 0, not yet reclaimed
 	tabShort   = 'w' // volume, chunk ID -> empty: fewer copies than wanted
+	tabSparse  = 'W' // volume, chunk ID -> empty: extents use less than half of it
 	tabIntent  = 'h' // volume, chunk ID, store -> intent: a replica being made
 	tabRetag   = 'R' // volume, ino -> cursor of Retag: a policy to be moved down from there
 	tabVolume  = 'v' // volume -> volumeRecord
@@ -78,7 +79,7 @@ func xattrKey(v honeyant.VolumeID, ino honeyant.Ino, name string) []byte {
 	return append(inoKey(tabXattr, v, ino), name...)
 }
 
-// chunkKey serves chunk, dead and short.
+// chunkKey serves chunk, dead, short and sparse.
 func chunkKey(table byte, v honeyant.VolumeID, id honeyant.ChunkID) []byte {
 	return append(volumeKey(table, v, 16), id[:]...)
 }

@@ -29,5 +29,7 @@ func clusterOps() []entry {
 		of(func() *RaiseIncarnation { return new(RaiseIncarnation) }),
 		of(func() *SweepChunks { return new(SweepChunks) }),
 		of(func() *ListIntents { return new(ListIntents) }),
+		of(func() *FindExtents { return new(FindExtents) }),
+		of(func() *Repack { return new(Repack) }),
 	}
 }

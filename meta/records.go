@@ -105,6 +105,7 @@ type chunkRecord struct {
 	Count    uint64
 	PolicyAt honeyant.Ino
 	Replicas []ReplicaInfo
+	Unused   int64 // the chunk's length less those of all extents that refer to it: below 0 when clones share it
 }
 
 func (r *chunkRecord) fields(c *wire.Codec) {
@@ -116,4 +117,7 @@ func (r *chunkRecord) fields(c *wire.Codec) {
 		c.Bool(&i.Dropping)
 		c.Bool(&i.Bad)
 	})
+	if c.More() { // in the first records it was not there: then it counts from 0
+		wire.Int(c, &r.Unused)
+	}
 }

@@ -68,6 +68,7 @@ func (b *Bare) Target() Target {
 		Replicas: []honeyant.Replica{{Store: b.Stores[0], Generation: 1}},
 		Now:      func() honeyant.Time { return b.Env.Now },
 		Reaps:    true,
+		Repacks:  true,
 		Check:    func() error { return Sound(b.DB) },
 	}
 }

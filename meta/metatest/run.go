@@ -25,6 +25,8 @@ type Target struct {
 	// Reaps says that the history has to do Reap itself: nobody else deletes orphans. Then it also
 	// sees to it that orphans which nobody has open do go.
 	Reaps bool
+	// Repacks says that the history moves extents into new chunks now and then, as reclaim does.
+	Repacks bool
 	// Check, if set, is called after each stretch and fails if the metadata are not sound.
 	Check func() error
 }
@@ -69,6 +71,11 @@ func (h *history) run(opts Options) error {
 	for h.done = 1; h.done <= opts.Ops; h.done++ {
 		if err := h.step(h.next()); err != nil {
 			return err
+		}
+		if h.Repacks && h.chance(12) {
+			if err := h.repack(); err != nil {
+				return fmt.Errorf("repacking: %w", err)
+			}
 		}
 		if h.done%opts.Every == 0 || h.done == opts.Ops {
 			if err := h.compare(); err != nil {
