@@ -45,6 +45,12 @@ type ChunkStatus struct {
 	UnderReplicated uint64 `json:"under_replicated"`
 	Lost            uint64 `json:"lost"` // no replica on any store that is up
 	Dead            uint64 `json:"dead"`
+
+	Sparse    uint64 `json:"sparse"`          // of which files use less than half; they are rewritten
+	Unused    int64  `json:"unused"`          // bytes of these that no file uses, one copy counted
+	Rewritten uint64 `json:"rewritten"`       // under the present leader
+	Freed     int64  `json:"freed"`           // by these, one copy counted
+	Stuck     string `json:"stuck,omitempty"` // why sparse chunks can not be rewritten
 }
 
 // ByteStatus is the space of the cluster at the default policy.

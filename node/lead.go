@@ -93,7 +93,7 @@ func (l *leadership) monitorEpoch(ctx context.Context) {
 // employ starts the jobs of one epoch.
 func (l *leadership) employ(ctx context.Context) error {
 	service, err := maintenance.Start(ctx, maintenance.Options{
-		Meta: l.n.leader.Direct(), Chunks: l.n.chunks, Map: l.n.tracker.Map, Policies: l.n.leader.Retags, Volume: honeyant.MainVolume, Log: l.n.log,
+		Meta: l.n.leader.Direct(), Chunks: l.n.chunks, Data: l.n.chunks, Map: l.n.tracker.Map, Policies: l.n.leader.Retags, Volume: honeyant.MainVolume, Log: l.n.log,
 	})
 	if err != nil {
 		return err

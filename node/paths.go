@@ -242,18 +242,30 @@ func whySentences(r *admin.WhyReport, copies int) []string {
 			short++
 		}
 	}
-	switch {
+	switch all := len(r.Chunks); {
 	case lost > 0:
-		out = append(out, fmt.Sprintf("%d of its %d chunks can not be read now: no copy is on a machine that is up.", lost, len(r.Chunks)))
+		out = append(out, fmt.Sprintf("%s can not be read now: no copy is on a machine that is up.", someChunks(lost, all)))
+	case short == 1:
+		out = append(out, fmt.Sprintf("%s has fewer copies than the policy wants (%s); `honeyant status` tells when that is healed.", someChunks(short, all), r.Policy))
 	case short > 0:
-		out = append(out, fmt.Sprintf("%d of its %d chunks have fewer copies than the policy wants (%s); `honeyant status` tells when that is healed.", short, len(r.Chunks), r.Policy))
-	case len(r.Chunks) > 0:
-		out = append(out, fmt.Sprintf("All %d chunks have their copies (%s).", len(r.Chunks), r.Policy))
+		out = append(out, fmt.Sprintf("%s have fewer copies than the policy wants (%s); `honeyant status` tells when that is healed.", someChunks(short, all), r.Policy))
+	case all == 1:
+		out = append(out, fmt.Sprintf("Its one chunk has all its copies (%s).", r.Policy))
+	case all > 0:
+		out = append(out, fmt.Sprintf("All its %d chunks have their copies (%s).", all, r.Policy))
 	}
 	if r.Holes > 0 {
 		out = append(out, fmt.Sprintf("%d bytes are holes, which read as zero and take no space.", r.Holes))
 	}
 	return out
+}
+
+// someChunks says n of all.
+func someChunks(n, all int) string {
+	if all == 1 {
+		return "Its one chunk"
+	}
+	return fmt.Sprintf("%d of its %d chunks", n, all)
 }
 
 func typeName(mode uint32) string {

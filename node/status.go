@@ -79,7 +79,8 @@ func (n *Node) colonyStatus(ctx context.Context, _ admin.None) (admin.Status, er
 		members++
 		s.Nodes = append(s.Nodes, n.nodeStatus(m, one))
 	}
-	s.Chunks = admin.ChunkStatus{Total: counts.Chunks, UnderReplicated: max(jobs.Short, counts.Short), Lost: jobs.Lost, Dead: counts.Dead}
+	s.Chunks = admin.ChunkStatus{Total: counts.Chunks, UnderReplicated: max(jobs.Short, counts.Short), Lost: jobs.Lost, Dead: counts.Dead,
+		Sparse: jobs.Packs.Sparse, Unused: int64(jobs.Packs.SparseBytes), Rewritten: jobs.Packs.Rewritten, Freed: int64(jobs.Packs.Freed), Stuck: jobs.Packs.Stuck}
 	s.Heal = admin.HealStatus{Pending: max(jobs.Pending, counts.Short), ETASeconds: jobs.ETA.Seconds(), Stuck: jobs.Stuck}
 	copies, _ := honeyant.Policy{}.Effective(members)
 	s.Bytes.Capacity, s.Bytes.Available = placement.Usable(m, copies)

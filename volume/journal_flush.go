@@ -107,12 +107,8 @@ func (j *journal) send(s *session, batch []*journalRecord) {
 }
 
 func (j *journal) ask(s *session, batch []*journalRecord) (*meta.FlushReply, error) {
-	op := &meta.Flush{Volume: j.v.o.Volume}
-	low := s.lowWater() // below the chunks of these records, too
+	op := &meta.Flush{Volume: j.v.o.Volume, LowWater: s.lowWater()} // below the chunks of these records, too
 	for _, r := range batch {
-		if commit, ok := r.rec.Op.(*meta.Commit); ok {
-			commit.LowWater = low
-		}
 		op.Records = append(op.Records, r.rec)
 	}
 	ctx, cancel := context.WithTimeoutCause(j.v.ctx, j.v.o.Deadline, errDeadline)

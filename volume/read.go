@@ -76,6 +76,7 @@ func (f *File) read(ctx context.Context, p []byte, off int64) (int, error) {
 			return 0, err
 		}
 		f.v.names.forgetContents(in.ino)
+		f.v.journal.forgetExtents(ctx, in.ino)
 		in.mu.Lock()
 		if in.attr.Version == version {
 			in.ext.reset()

@@ -59,6 +59,13 @@ func showStatus(w io.Writer, s *admin.Status) {
 	showNodes(w, s.Nodes)
 	fmt.Fprintf(w, "\nspace   %s used, %s available of %s\n", bytesText(s.Bytes.Used), bytesText(s.Bytes.Available), bytesText(s.Bytes.Capacity))
 	fmt.Fprintf(w, "chunks  %d, %d short of copies, %d unreadable now\n", s.Chunks.Total, s.Chunks.UnderReplicated, s.Chunks.Lost)
+	if c := &s.Chunks; c.Sparse+c.Rewritten > 0 {
+		fmt.Fprintf(w, "        %d mostly unused, %s to win by rewriting them; %d rewritten under this leader, %s won\n",
+			c.Sparse, bytesText(c.Unused), c.Rewritten, bytesText(c.Freed))
+		if c.Stuck != "" {
+			fmt.Fprintf(w, "        they can not be rewritten now: %s\n", c.Stuck)
+		}
+	}
 	for _, m := range s.Mounts {
 		fmt.Fprintf(w, "mount   %s at %s: %d files open, %d inodes held, %s unwritten, %s read ahead\n",
 			m.Volume, m.Path, m.OpenFiles, m.Inodes, bytesText(m.DirtyBytes), bytesText(m.ReadCacheBytes))
