@@ -54,7 +54,7 @@ func Default() *Config {
 		Name: hostName(), Listen: "0.0.0.0:" + DefaultPort,
 		Stores:    []Store{{Path: "store"}},
 		DownAfter: 10 * time.Second, OutAfter: 10 * time.Minute,
-		FlushInterval: time.Second, CallDeadline: 30 * time.Second,
+		FlushInterval: time.Second, CallDeadline: 30 * time.Second, KernelCache: true,
 		FUSETransport: "auto", LogLevel: "info",
 	}
 }

@@ -26,7 +26,7 @@ func fields() []field[Config] {
 		duration("out_after", "After so long what it held is copied elsewhere. Keep it the same on all machines.", func(c *Config) *time.Duration { return &c.OutAfter }),
 		duration("flush_interval", "Written data that no fsync asked for are safe after so long.", func(c *Config) *time.Duration { return &c.FlushInterval }),
 		duration("call_deadline", "A program that waits for a cluster out of reach gets an error after so long.", func(c *Config) *time.Duration { return &c.CallDeadline }),
-		flag("kernel_cache", "Let the kernel keep names and attributes: stat on a warm tree needs no request. Do not,\nif anything is mounted below a mounted volume, in containers too: see doc/semantics.md.", func(c *Config) *bool { return &c.KernelCache }),
+		flag("kernel_cache", "Let the kernel keep attributes (and names: Linux 6.16, root) under leases: stat on a warm\ntree needs no request. See doc/semantics.md.", func(c *Config) *bool { return &c.KernelCache }),
 		text("fuse_transport", "How file calls reach the daemon: \"uring\" (io_uring, Linux 6.14, quicker), \"dev\" (/dev/fuse), or\n\"auto\": io_uring where the machine has it. `honeyant doctor` tells.", func(c *Config) *string { return &c.FUSETransport }),
 		text("log", "Least level that is logged: debug, info, warn or error.", func(c *Config) *string { return &c.LogLevel }),
 	}

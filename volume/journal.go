@@ -157,6 +157,19 @@ func (j *journal) attr(ino honeyant.Ino) (honeyant.Attr, bool) {
 	return j.shadow.Attr(ino)
 }
 
+// holdsAttr is attr for an inode that is held exclusively and not about to be given back. Used with nameCache.mu held.
+func (j *journal) holdsAttr(ino honeyant.Ino) (honeyant.Attr, bool) {
+	if j == nil {
+		return honeyant.Attr{}, false
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.owner == nil || !j.shadow.Holds(ino) || !j.usable(j.owner) {
+		return honeyant.Attr{}, false
+	}
+	return j.shadow.Attr(ino)
+}
+
 // has tells whether the journal, and not the memory of shared leases, answers for an inode. Used with nameCache.mu held.
 func (j *journal) has(ino honeyant.Ino) bool {
 	if j == nil {
@@ -167,8 +180,8 @@ func (j *journal) has(ino honeyant.Ino) bool {
 	return j.shadow.Has(ino)
 }
 
-// carryOut does an operation by itself if it can; otherwise (done false) the leader has to be asked, for which all is
-// prepared: inos is what it may change of what is held here. over is to be called when it has answered.
+// carryOut does an operation by itself if it can: inos is what it has changed. Otherwise (done false) the leader has to be
+// asked, for which all is prepared: inos is what it may change of what is held here. over is to be called when it has answered.
 func (j *journal) carryOut(ctx context.Context, s *session, op meta.Op) (r meta.Reply, done bool, inos []honeyant.Ino, err error) {
 	if s.holder == nil {
 		return nil, false, nil, nil
@@ -180,9 +193,9 @@ func (j *journal) carryOut(ctx context.Context, s *session, op meta.Op) (r meta.
 					return nil, true, nil, err
 				}
 			}
-			r, done, err := j.local(s, op)
+			r, done, inos, err := j.local(s, op)
 			if done {
-				return r, true, nil, err
+				return r, true, inos, err
 			}
 			if meta.ReadOnly(op) || !j.takeFor(ctx, s, op) {
 				break
@@ -193,8 +206,11 @@ func (j *journal) carryOut(ctx context.Context, s *session, op meta.Op) (r meta.
 		err := j.prepareRead(ctx, op)
 		return nil, err != nil, nil, err
 	}
-	inos, err = j.prepareChange(ctx, s, op)
-	return nil, err != nil, inos, err
+	if inos, err = j.prepareChange(ctx, s, op); err != nil {
+		j.over(inos)
+		return nil, true, nil, err
+	}
+	return nil, false, inos, nil
 }
 
 // over is called when the leader has answered what carryOut had prepared.
@@ -219,11 +235,12 @@ func evaluated(op meta.Op) bool {
 }
 
 // local evaluates an operation over what is held; done false if that does not suffice.
-func (j *journal) local(s *session, op meta.Op) (meta.Reply, bool, error) {
+// changed is told only if something is kept outside of the volume.
+func (j *journal) local(s *session, op meta.Op) (r meta.Reply, done bool, changed []honeyant.Ino, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if !j.usable(s) || j.spare.left() < 2 {
-		return nil, false, nil
+		return nil, false, nil, nil
 	}
 	l := meta.Local{Op: op, Now: honeyant.TimeOf(time.Now())}
 	switch o := op.(type) {
@@ -240,18 +257,26 @@ func (j *journal) local(s *session, op meta.Op) (meta.Reply, bool, error) {
 		with.Value = bytes.Clone(o.Value) // the caller's, and the record outlives the call
 		l.Op = &with
 	}
-	r, touched, err := j.shadow.Do(l)
+	var touched []meta.Touched
+	r, touched, err = j.shadow.Do(l)
 	if errors.Is(err, meta.ErrNotHeld) {
-		return nil, false, nil
+		return nil, false, nil, nil
 	}
 	if err == nil && !meta.ReadOnly(op) {
 		j.append(s, l, touched)
+		if j.v.names.kept() {
+			for _, t := range touched {
+				if t.Changed {
+					changed = append(changed, t.Ino)
+				}
+			}
+		}
 		if e, ok := r.(*meta.EntryReply); ok && l.Ino != 0 && e.Attr.Ino == l.Ino {
 			j.spare.take()
 		}
 	}
 	j.stats.local.Add(1)
-	return r, true, err
+	return r, true, changed, err
 }
 
 // append records a change. j.mu is held.

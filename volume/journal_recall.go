@@ -62,6 +62,7 @@ func (j *journal) surrender(s *session, inos []honeyant.Ino) []honeyant.Ino {
 		}
 	}
 	j.v.names.forgetInos(inos)
+	j.v.names.tell(inos)
 	j.giveBack(s, inos)
 	return inos
 }

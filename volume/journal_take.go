@@ -237,6 +237,9 @@ func (j *journal) makeRoom(s *session) {
 		}
 	}
 	j.mu.Unlock()
+	if len(gone) > 0 {
+		j.v.names.tell(gone)
+	}
 	j.giveBack(s, gone)
 	j.mu.Lock()
 	j.left(gone)

@@ -1,6 +1,7 @@
 package volume
 
 import (
+	"context"
 	"time"
 
 	"github.com/honeyant/honeyant"
@@ -8,18 +9,22 @@ import (
 )
 
 // A Keeper is told what must not be kept outside of the volume any more, as a kernel keeps what it was answered:
-// these inodes, their names and attributes, nil for all. It is called without locks, from many goroutines, and
-// returns when they are gone; recalls are acknowledged and own changes are sent only after that.
-type Keeper func(inos []honeyant.Ino)
+// these inodes, their names and attributes, nil for all. With own the change was made by a call that the keeper's own
+// user has made (see Keep), under an exclusive lease: nobody else has seen it. It is called without locks, from many
+// goroutines, and returns when they are gone; recalls are acknowledged and own changes are sent only after that.
+type Keeper func(inos []honeyant.Ino, own bool)
+
+// keeperKey is under which a context names the Keeper whose user makes a call.
+type keeperKey struct{}
 
 // leftLeaser is a Leaser that tells for how long its leases are in force still.
 type leftLeaser interface{ LeaseLeft() time.Duration }
 
-// Keep tells keeper from now on what must be dropped; with the same volume at several mounts each has one.
-// The function it returns ends that.
-func (v *Volume) Keep(keeper Keeper) (stop func()) {
+// Keep tells keeper from now on what must be dropped; with the same volume at several mounts each has one. Calls with
+// a context that was given through are its user's. stop ends it.
+func (v *Volume) Keep(keeper Keeper) (through func(context.Context) context.Context, stop func()) {
 	if v.names == nil {
-		return func() {}
+		return func(ctx context.Context) context.Context { return ctx }, func() {}
 	}
 	n := v.names
 	n.keepMu.Lock()
@@ -31,7 +36,8 @@ func (v *Volume) Keep(keeper Keeper) (stop func()) {
 	mine := &keeper
 	all = append(all, mine)
 	n.keepers.Store(&all)
-	return func() {
+	through = func(ctx context.Context) context.Context { return context.WithValue(ctx, keeperKey{}, mine) }
+	return through, func() {
 		n.keepMu.Lock()
 		defer n.keepMu.Unlock()
 		var rest []*Keeper
@@ -44,14 +50,24 @@ func (v *Volume) Keep(keeper Keeper) (stop func()) {
 	}
 }
 
+// kept tells whether anything is kept outside.
+func (n *nameCache) kept() bool {
+	all := n.keepers.Load()
+	return all != nil && len(*all) > 0
+}
+
 // tell makes all keepers drop inodes; nil: all.
-func (n *nameCache) tell(inos []honeyant.Ino) {
+func (n *nameCache) tell(inos []honeyant.Ino) { n.tellOf(context.Background(), inos) }
+
+// tellOf is tell for a change that a call with ctx has made under an exclusive lease.
+func (n *nameCache) tellOf(ctx context.Context, inos []honeyant.Ino) {
 	all := n.keepers.Load()
 	if all == nil {
 		return
 	}
+	from, _ := ctx.Value(keeperKey{}).(*Keeper)
 	for _, k := range *all {
-		(*k)(inos)
+		(*k)(inos, k == from)
 	}
 }
 
@@ -59,8 +75,14 @@ func (n *nameCache) tell(inos []honeyant.Ino) {
 // otherwise; 0: not at all.
 func (v *Volume) NameLease(parent honeyant.Ino, name string, ino honeyant.Ino) time.Duration {
 	return v.leased(func(n *nameCache) bool {
+		if name == "." || name == ".." {
+			return false
+		}
+		if child, held := v.journal.child(parent, name); held {
+			return child == ino
+		}
 		dir := n.usable(parent)
-		if dir == nil || name == "." || name == ".." {
+		if dir == nil {
 			return false
 		}
 		e, ok := dir.entries[name]
@@ -81,6 +103,9 @@ func (v *Volume) AttrLease(a *honeyant.Attr) time.Duration {
 		}
 	}
 	return v.leased(func(n *nameCache) bool {
+		if held, ok := v.journal.holdsAttr(a.Ino); ok {
+			return held == *a
+		}
 		k := n.usable(a.Ino)
 		return k != nil && k.known && k.attr == *a
 	})

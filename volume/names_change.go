@@ -35,13 +35,13 @@ func (v *Volume) call(ctx context.Context, s *session, op meta.Op) (meta.Reply, 
 		return s.meta.Do(ctx, op)
 	}
 	r, done, inos, err := v.journal.carryOut(ctx, s, op)
-	defer v.journal.over(inos)
 	if done {
-		if !meta.ReadOnly(op) && err == nil && n.keepers.Load() != nil {
-			n.tell(v.journal.concerned(op))
+		if len(inos) > 0 {
+			n.tellOf(ctx, inos)
 		}
 		return r, err
 	}
+	defer v.journal.over(inos)
 	if !meta.ReadOnly(op) {
 		return n.change(ctx, s, op, inos)
 	}

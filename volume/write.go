@@ -50,8 +50,8 @@ func (f *File) WriteAt(ctx context.Context, p []byte, off int64, w WriteFlags) (
 		return len(p), nil
 	}
 	n, err := in.buffer(ctx, p, off, w.KillPriv)
-	if f.v.names != nil && f.v.names.keepers.Load() != nil {
-		f.v.names.tell([]honeyant.Ino{in.ino})
+	if f.v.names != nil && f.v.names.kept() {
+		f.v.names.tellOf(ctx, []honeyant.Ino{in.ino})
 	}
 	if err != nil && n == 0 {
 		return 0, f.v.fault(ctx, "volume.Write", f.object(), err)

@@ -1,8 +1,6 @@
 package fuse
 
 import (
-	"time"
-
 	gofuse "github.com/hanwen/go-fuse/v2/fuse"
 
 	"github.com/honeyant/honeyant"
@@ -20,7 +18,7 @@ func (fs *FS) GetAttr(cancel <-chan struct{}, in *gofuse.GetAttrIn, out *gofuse.
 		return status(c.told(err))
 	}
 	fs.fill(&a, &out.Attr)
-	out.SetTimeout(fs.kept.give(fs.kept.attrs, a.Ino, since, func() time.Duration { return fs.volume.AttrLease(&a) }))
+	out.SetTimeout(fs.keepAttr(&a, since))
 	return gofuse.OK
 }
 

@@ -76,39 +76,48 @@ func (d *device) expireNames() error {
 	return d.write(unsafe.Slice((*byte)(unsafe.Pointer(&h)), h.length))
 }
 
-func (d *device) expireAttrs(ino uint64) error {
+func (d *device) expireAttrs(ino uint64) (known bool, err error) {
 	m := notifyInode{ino: ino, off: -1} // off < 0: attributes alone, no page is locked
 	m.length, m.code = uint32(unsafe.Sizeof(m)), notifyInvalInode
-	err := d.write(unsafe.Slice((*byte)(unsafe.Pointer(&m)), m.length))
+	err = d.write(unsafe.Slice((*byte)(unsafe.Pointer(&m)), m.length))
 	if err == unix.ENOENT {
-		return nil
+		return false, nil
 	}
-	return err
+	return true, err
 }
 
-// keep lets the kernel keep names and attributes, if it can be told to forget them.
-func (fs *FS) keep(fd int, log *slog.Logger) (stop func(), err error) {
+// keep lets the kernel keep attributes, and names if it can be told to forget them.
+func (fs *FS) keep(fd int, path string, log *slog.Logger) (stop func(), err error) {
+	minor, err := deviceOf(path)
+	if err != nil {
+		return nil, err
+	}
 	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
 	d := &device{fd: dup}
+	k := fs.kept
+	k.kernel = d
+	k.below = func() bool { return mountsBelow(minor) }
 	if err := d.expireNames(); err != nil { // EINVAL before Linux 6.16
-		log.Info("fuse: the kernel keeps no names, since it can not be told to forget them", "error", err)
-		return func() { _ = unix.Close(dup) }, nil // nothing was asked of it
+		log.Info("fuse: the kernel keeps attributes, but no names: it can not be told to forget them (Linux 6.16)", "error", err)
+	} else {
+		k.epochs = true
 	}
-	fs.kept.kernel = d
-	fs.kept.on.Store(true)
-	forget := fs.volume.Keep(fs.kept.drop)
+	k.attrsOn.Store(true)
+	k.look()
+	through, forget := fs.volume.Keep(k.drop)
+	fs.root = through(fs.root)
 	return func() {
-		fs.kept.drop(nil) // programs may be inside still
+		k.drop(nil, false) // programs may be inside still
 		forget()
-		fs.kept.on.Store(false)
+		k.off()
 		select {
-		case fs.kept.tells <- struct{}{}:
+		case k.tells <- struct{}{}:
 			d.closed = true
 			_ = unix.Close(dup) // nothing is buffered
-			<-fs.kept.tells
+			<-k.tells
 		case <-time.After(tellDeadline): // the kernel hangs in it
 		}
 	}, nil

@@ -5,15 +5,14 @@
 // it over another one (FUSE over io_uring) as well. It keeps nothing per inode: a node ID is an
 // inode number, and only open files and directories and the requests under way have an entry in a
 // small table. Permissions and ACLs are enforced by the kernel (default_permissions, POSIX_ACL)
-// from the attributes and ACLs that each walk fetches afresh.
+// from the attributes and ACLs that it has, or asks for.
 //
 // Invariants (numbers of doc/invariants.md in brackets):
 //
 //	F1  No state per inode, forget does nothing: what the kernel remembers costs no memory here. [28]
-//	F2  Entries and attributes are never kept by the kernel beyond the system call that asked for
-//	    them: timeouts 0, no CACHE_DIR; pages are kept by an open only if the file is as the last
-//	    open found it (pages.go). Nothing is remembered here. With Options.KernelCache entries and
-//	    attributes are kept as F7 and F8 say (keep.go). [15, 28]
+//	F2  Entries and attributes are kept by the kernel beyond the system call that asked for them only as F7 and F8
+//	    say (Options.KernelCache, keep.go), else with timeouts 0; no CACHE_DIR; pages are kept by an open only
+//	    if the file is as the last open found it (pages.go). [15, 28]
 //	F3  A panic, a lost leader or a hung store ends as an errno within the volume's deadline;
 //	    only lock waits (F_SETLKW, flock) last as long as the program wants.
 //	F4  The writeback cache is never asked for, and O_APPEND files bypass the page cache, so
@@ -25,9 +24,12 @@
 //	    that very answer and nothing it speaks of was dropped since the request began. A drop returns when
 //	    the kernel has forgotten, or all timeouts have run out. [14, 15]
 //	F8  An answer that reaches the kernel after it was told to forget does no harm: names get timeouts in answers to
-//	    LOOKUP only, which carry the connection's epoch of before the request (INC_EPOCH); attributes only to
-//	    GETATTR, whose inode the kernel knows, so that attr_version tells an older answer (INVAL_INODE). Never
-//	    in answers to READDIRPLUS, CREATE, MKDIR ... Notices take no lock that a request holds. [14]
+//	    LOOKUP, CREATE, MKDIR ..., which carry the connection's epoch of before the request (INC_EPOCH), attributes in
+//	    answers to GETATTR and LOOKUP, where attr_version tells an older answer (INVAL_INODE), or the kernel says
+//	    that it does not know the inode yet and is told again. Never in answers to READDIRPLUS. Notices take no
+//	    lock that a request holds. [14]
+//	F9  A kernel that makes a change itself, under an exclusive lease, is told of attributes alone: its names are in
+//	    order (doc/decisions/0006). Names are not expired while anything is mounted below (below.go).
 //
 // What the kernel does on its own and this package can not change: reads do not update atime;
 // sync(2) and syncfs(2) do not reach a FUSE file system (what is written is committed by flush

@@ -78,12 +78,14 @@ func (fs *FS) Create(cancel <-chan struct{}, in *gofuse.CreateIn, name string, o
 		Mode:  in.Mode&^honeyant.ModeType | honeyant.ModeFile,
 		Umask: in.Umask, UID: in.Uid, GID: in.Gid,
 	}
+	since := fs.kept.begin()
 	a, f, err := fs.volume.Create(c.ctx, n, openFlags(in.Flags), in.Flags&syscall.O_EXCL != 0)
 	if err != nil {
 		return status(err)
 	}
 	fs.kept.changing(a.Ino)
 	fs.entry(&a, &out.EntryOut)
+	out.SetEntryTimeout(fs.keepName(n.Parent, name, a.Ino, since))
 	fs.openOut(f, &out.OpenOut)
 	return gofuse.OK
 }

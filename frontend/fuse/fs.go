@@ -20,8 +20,8 @@ type Options struct {
 	// Deadline bounds how long Close waits for what is under way; default 30 s. Requests are
 	// bounded by the volume's own deadline.
 	Deadline time.Duration
-	// KernelCache lets the kernel keep names and attributes for as long as the volume's leases last, if it can be told
-	// to forget them (Linux 6.16, as root). See decision 0006 for what that costs.
+	// KernelCache lets the kernel keep attributes, and names, for as long as the volume's leases last, if it can be
+	// told to forget them: root's connection, and for names Linux 6.16 and nothing mounted below. See decision 0006.
 	KernelCache bool
 	// Calm is how long the kernel keeps nothing of what has just changed, since taking it back costs more than it
 	// saves; default 500 ms, negative: none.

@@ -16,59 +16,84 @@ import (
 // table, then makes the kernel forget. So whatever the kernel is told later was either entered before the drop looked, and
 // the kernel throws it away when it arrives (F8), or is answered without a timeout, or was asked after the drop.
 type kept struct {
-	on    atomic.Bool
 	quiet time.Duration
 	tells chan struct{} // a turn: drops talk to the kernel one after the other
 	kernel
+	epochs bool        // names can be expired at all
+	below  func() bool // tells whether anything is mounted below, which expiring names would take off
 
-	mu      sync.Mutex // guards what follows
-	gen     uint64
-	dropped [keptSlots]uint64
-	calm    [keptSlots]time.Time       // until then no timeouts, since it changes
-	names   map[honeyant.Ino]time.Time // directories with names that the kernel may use until then
-	attrs   map[honeyant.Ino]time.Time // inodes with attributes, likewise
-	acls    map[honeyant.Ino]struct{}  // inodes with ACLs, which the kernel keeps without a timeout
-	last    time.Time                  // the latest of all these times
+	namesOn, attrsOn atomic.Bool
+
+	mu    sync.Mutex // guards what follows
+	gen   uint64
+	names promises                  // by directory
+	attrs promises                  // by inode
+	acls  map[honeyant.Ino]struct{} // inodes with ACLs, which the kernel keeps without a timeout
 
 	expiries, invalidations, given atomic.Uint64
+}
+
+// promises are of one kind, names or attributes.
+type promises struct {
+	of      map[honeyant.Ino]promise
+	dropped [keptSlots]uint64    // generation
+	calm    [keptSlots]time.Time // until then none are made, since it changes
+	last    time.Time            // the latest end of all
+}
+
+// promise tells when the kernel was last let keep something, and until when.
+type promise struct {
+	made, ends time.Time
 }
 
 // kernel is what a transport can tell the kernel. Each call returns when it is done, and may hang with the kernel.
 type kernel interface {
 	// expireNames makes the kernel ask for every name again, those included whose answers are on their way.
 	expireNames() error
-	// expireAttrs makes it ask for an inode's attributes again, likewise; an inode that it does not know is no error.
-	expireAttrs(ino uint64) error
+	// expireAttrs makes it ask for an inode's attributes again, likewise; known false: it has no such inode, but may
+	// make one of an answer that is on its way.
+	expireAttrs(ino uint64) (known bool, err error)
 }
 
 const (
 	keptSlots = 1024
-	keptMost  = 16 << 10 // of each table
+	keptMost  = 32 << 10 // of each table
 	// keptFor is the longest timeout, keptLeast the shortest that is worth while.
-	keptFor   = time.Second
+	keptFor   = 2 * time.Second
 	keptLeast = 20 * time.Millisecond
 	// keptSlack is how long after its timeout an answer is still in the table: the kernel counts from when the
 	// program that asked has taken the answer in.
 	keptSlack = 5 * time.Second
+	// takenIn is how long after an answer the kernel may make an inode of it: until then it is asked again to forget
+	// one that it does not know.
+	takenIn    = 500 * time.Millisecond
+	takenRetry = 5 * time.Millisecond
 	// calmFor is Options.Calm unless it says otherwise.
 	calmFor = 500 * time.Millisecond
 	// tellDeadline is how long the kernel may take; after that nothing is given any more.
-	tellDeadline = time.Second
+	tellDeadline = keptFor + time.Second
 )
 
 func newKept(calm time.Duration) *kept {
 	return &kept{
-		quiet: calm,
-		tells: make(chan struct{}, 1), names: map[honeyant.Ino]time.Time{}, attrs: map[honeyant.Ino]time.Time{},
+		quiet: calm, tells: make(chan struct{}, 1), below: func() bool { return false },
+		names: promises{of: map[honeyant.Ino]promise{}}, attrs: promises{of: map[honeyant.Ino]promise{}},
 		acls: map[honeyant.Ino]struct{}{},
 	}
 }
 
 func keptSlot(ino honeyant.Ino) uint64 { return uint64(ino) * 0x9e3779b97f4a7c15 >> 54 }
 
+func (k *kept) on() bool { return k.namesOn.Load() || k.attrsOn.Load() }
+
+func (k *kept) off() {
+	k.namesOn.Store(false)
+	k.attrsOn.Store(false)
+}
+
 // begin is to be called when a request begins.
 func (k *kept) begin() uint64 {
-	if !k.on.Load() {
+	if !k.on() {
 		return 0
 	}
 	k.mu.Lock()
@@ -76,10 +101,19 @@ func (k *kept) begin() uint64 {
 	return k.gen
 }
 
-// give tells how long the kernel may use an answer about ino to a request that began at since, 0: not at all; lease
-// tells how long the answer is good.
-func (k *kept) give(table map[honeyant.Ino]time.Time, ino honeyant.Ino, since uint64, lease func() time.Duration) time.Duration {
-	if !k.on.Load() {
+// name tells how long the kernel may use an answer about a name in dir to a request that began at since, 0: not at
+// all; lease tells how long the answer is good.
+func (k *kept) name(dir honeyant.Ino, since uint64, lease func() time.Duration) time.Duration {
+	return k.give(&k.namesOn, &k.names, dir, since, lease)
+}
+
+// attr is name for the attributes of an inode.
+func (k *kept) attr(ino honeyant.Ino, since uint64, lease func() time.Duration) time.Duration {
+	return k.give(&k.attrsOn, &k.attrs, ino, since, lease)
+}
+
+func (k *kept) give(on *atomic.Bool, p *promises, ino honeyant.Ino, since uint64, lease func() time.Duration) time.Duration {
+	if !on.Load() {
 		return 0
 	}
 	now := time.Now()
@@ -90,19 +124,20 @@ func (k *kept) give(table map[honeyant.Ino]time.Time, ino honeyant.Ino, since ui
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	slot := keptSlot(ino)
-	if !k.on.Load() || k.dropped[slot] > since || now.Before(k.calm[slot]) {
+	if !on.Load() || p.dropped[slot] > since || now.Before(p.calm[slot]) {
 		return 0
 	}
-	until, had := table[ino]
-	if !had && len(table) >= keptMost {
+	had, ok := p.of[ino]
+	if !ok && len(p.of) >= keptMost {
 		return 0
 	}
-	end := now.Add(left)
-	if end.After(until) {
-		table[ino] = end
+	next := promise{made: now, ends: now.Add(left)}
+	if had.ends.After(next.ends) {
+		next.ends = had.ends
 	}
-	if end.After(k.last) {
-		k.last = end
+	p.of[ino] = next
+	if next.ends.After(p.last) {
+		p.last = next.ends
 	}
 	k.given.Add(1)
 	return left
@@ -111,36 +146,38 @@ func (k *kept) give(table map[honeyant.Ino]time.Time, ino honeyant.Ino, since ui
 // asked notes that the kernel is about to learn an ACL. It keeps that until it looks the name up again or is told, so this
 // is called before the ACL is read.
 func (k *kept) asked(ino honeyant.Ino) {
-	if !k.on.Load() {
+	if !k.on() {
 		return
 	}
 	k.mu.Lock()
 	if len(k.acls) >= keptMost {
 		k.mu.Unlock()
-		k.drop(nil)
+		k.drop(nil, false)
 		k.mu.Lock()
 	}
 	k.acls[ino] = struct{}{}
 	k.mu.Unlock()
 }
 
-// changing keeps what has just been made from being given for a while: more will follow.
+// changing keeps the attributes of what has just been made from being given for a while: more changes will follow.
 func (k *kept) changing(ino honeyant.Ino) {
-	if !k.on.Load() {
+	if !k.on() {
 		return
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.calm[keptSlot(ino)] = time.Now().Add(k.quiet)
+	k.attrs.calm[keptSlot(ino)] = time.Now().Add(k.quiet)
 }
 
-// drop returns when the kernel does not use what it was told of the inodes; nil: of any.
-func (k *kept) drop(inos []honeyant.Ino) {
-	if !k.on.Load() {
-		k.outlast()
+// drop returns when the kernel does not use what it was told of the inodes; nil: of any. With own the change is one that
+// this kernel has asked for: it has its names and ACLs in order itself. Of attributes it is told, since an answer that is on
+// its way would pass for newer than a directory's change (fuse_dir_changed does not raise the attr_version).
+func (k *kept) drop(inos []honeyant.Ino, own bool) {
+	if !k.on() {
+		k.outlast(&k.names, &k.attrs)
 		return
 	}
-	if !k.mark(inos) {
+	if !k.mark(inos, own) {
 		k.settle() // somebody else may be telling the kernel just now
 		return
 	}
@@ -154,9 +191,9 @@ func (k *kept) drop(inos []honeyant.Ino) {
 	}
 	done := make(chan bool, 1) // 1: it may end when nobody waits any more
 	go func() {                // a kernel that hangs must not hang the caller, see tellDeadline
-		ok := k.expire(inos)
+		ok := k.expire(inos, own)
 		if !ok {
-			k.on.Store(false) // before others, who find nothing in the tables any more, go on
+			k.off() // before others, who find nothing in the tables any more, go on
 		}
 		<-k.tells
 		done <- ok
@@ -172,37 +209,50 @@ func (k *kept) drop(inos []honeyant.Ino) {
 }
 
 // mark keeps answers that are on their way from being given a timeout, and tells whether the kernel may use any.
-func (k *kept) mark(inos []honeyant.Ino) (any bool) {
+func (k *kept) mark(inos []honeyant.Ino, own bool) (any bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.gen++
 	if inos == nil {
-		for i := range k.dropped {
-			k.dropped[i] = k.gen
+		for i := range keptSlots {
+			k.names.dropped[i], k.attrs.dropped[i] = k.gen, k.gen
 		}
-		return len(k.names)+len(k.attrs)+len(k.acls) > 0
+		return len(k.names.of)+len(k.attrs.of)+len(k.acls) > 0
 	}
 	calm := time.Now().Add(k.quiet)
 	for _, ino := range inos {
 		slot := keptSlot(ino)
-		k.dropped[slot], k.calm[slot] = k.gen, calm
-		_, name := k.names[ino]
-		_, attr := k.attrs[ino]
+		if !own {
+			k.names.dropped[slot], k.names.calm[slot] = k.gen, calm
+			_, name := k.names.of[ino]
+			any = any || name
+		}
+		k.attrs.dropped[slot], k.attrs.calm[slot] = k.gen, calm
+		_, attr := k.attrs.of[ino]
 		_, acl := k.acls[ino]
-		any = any || name || attr || acl
+		any = any || attr || acl && !own
 	}
 	return any
 }
 
 // settle waits until nobody is telling the kernel anything.
 func (k *kept) settle() {
+	select {
+	case k.tells <- struct{}{}:
+		<-k.tells
+		if !k.on() {
+			k.outlast(&k.names, &k.attrs)
+		}
+		return
+	default:
+	}
 	deadline := time.NewTimer(tellDeadline)
 	defer deadline.Stop()
 	select {
 	case k.tells <- struct{}{}:
 		<-k.tells
-		if !k.on.Load() {
-			k.outlast()
+		if !k.on() {
+			k.outlast(&k.names, &k.attrs)
 		}
 	case <-deadline.C:
 		k.giveUp()
@@ -210,63 +260,116 @@ func (k *kept) settle() {
 }
 
 // expire tells the kernel. What was given from now on stays in the tables.
-func (k *kept) expire(inos []honeyant.Ino) bool {
-	k.mu.Lock()
-	var attrs []honeyant.Ino
-	names := inos == nil && len(k.names) > 0
-	if inos == nil {
-		for ino := range k.attrs {
-			attrs = append(attrs, ino)
-		}
-		for ino := range k.acls {
-			if _, ok := k.attrs[ino]; !ok {
-				attrs = append(attrs, ino)
-			}
-		}
-	}
-	for _, ino := range inos {
-		_, attr := k.attrs[ino]
-		_, acl := k.acls[ino]
-		if attr || acl {
-			attrs = append(attrs, ino)
-		}
-		if _, ok := k.names[ino]; ok {
-			names = true
-		}
-	}
-	for _, ino := range attrs {
-		delete(k.attrs, ino)
-		delete(k.acls, ino)
-	}
-	if names {
-		clear(k.names)
-	}
-	k.mu.Unlock()
+func (k *kept) expire(inos []honeyant.Ino, own bool) bool {
+	names, attrs := k.take(inos, own)
 	ok := true
 	if names {
-		k.expiries.Add(1)
-		ok = k.expireNames() == nil
+		ok = k.forgetNames()
 	}
-	for _, ino := range attrs {
+	unknown := attrs[:0]
+	for _, a := range attrs {
 		k.invalidations.Add(1)
-		ok = k.expireAttrs(uint64(ino)) == nil && ok
+		known, err := k.expireAttrs(uint64(a.ino))
+		ok = ok && err == nil
+		if !known && err == nil {
+			unknown = append(unknown, a)
+		}
+	}
+	for _, a := range unknown {
+		ok = k.awaitInode(a.ino, a.made.Add(takenIn)) && ok
 	}
 	return ok
 }
 
-// giveUp gives nothing any more and waits until all that was given has run out.
-func (k *kept) giveUp() {
-	k.on.Store(false)
-	k.outlast()
+// forgetNames makes the kernel ask for all names again. If something is mounted below them they are not expired, which
+// would take it off, but run out, and no more are given until it is gone.
+func (k *kept) forgetNames() bool {
+	if k.below() {
+		k.namesOn.Store(false)
+		k.outlast(&k.names)
+		return true
+	}
+	k.expiries.Add(1)
+	return k.expireNames() == nil
 }
 
-// outlast waits until all that was given has run out, once nothing is given any more.
-func (k *kept) outlast() {
+// given is an inode whose attributes the kernel was let keep.
+type givenAttr struct {
+	ino  honeyant.Ino
+	made time.Time
+}
+
+// take takes out of the tables what is to be dropped.
+func (k *kept) take(inos []honeyant.Ino, own bool) (names bool, attrs []givenAttr) {
 	k.mu.Lock()
-	left := time.Until(k.last)
-	k.mu.Unlock()
-	if left > 0 {
-		time.Sleep(left) // at most keptFor
+	defer k.mu.Unlock()
+	one := func(ino honeyant.Ino) {
+		p, attr := k.attrs.of[ino]
+		_, acl := k.acls[ino]
+		if attr || acl && !own {
+			attrs = append(attrs, givenAttr{ino, p.made})
+			delete(k.attrs.of, ino)
+			delete(k.acls, ino)
+		}
+	}
+	if inos == nil {
+		for ino := range k.acls {
+			one(ino)
+		}
+		for ino := range k.attrs.of {
+			one(ino)
+		}
+		names = len(k.names.of) > 0
+	}
+	for _, ino := range inos {
+		one(ino)
+		if _, ok := k.names.of[ino]; ok && !own {
+			names = true
+		}
+	}
+	if names {
+		clear(k.names.of)
+	}
+	return names, attrs
+}
+
+// awaitInode makes the kernel forget attributes of an inode that it did not know when it was told first: an answer that
+// it makes one of may be on its way until then.
+func (k *kept) awaitInode(ino honeyant.Ino, until time.Time) bool {
+	for {
+		left := time.Until(until)
+		if left <= 0 {
+			return true
+		}
+		time.Sleep(min(left, takenRetry))
+		if known, err := k.expireAttrs(uint64(ino)); known || err != nil {
+			return err == nil
+		}
+	}
+}
+
+// look lets the kernel keep names unless something is mounted below.
+func (k *kept) look() {
+	if k.attrsOn.Load() && k.epochs {
+		k.namesOn.Store(!k.below())
+	}
+}
+
+// giveUp gives nothing any more and waits until all that was given has run out.
+func (k *kept) giveUp() {
+	k.off()
+	k.outlast(&k.names, &k.attrs)
+}
+
+// outlast waits until what was given has run out, once nothing is given any more.
+func (k *kept) outlast(all ...*promises) {
+	for _, p := range all {
+		k.mu.Lock()
+		left := time.Until(p.last)
+		k.mu.Unlock()
+		if left > 0 {
+			time.Sleep(left) // at most keptFor
+		}
 	}
 }
 
@@ -275,10 +378,10 @@ func (k *kept) prune() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	past := time.Now().Add(-keptSlack)
-	for _, table := range []map[honeyant.Ino]time.Time{k.names, k.attrs} {
-		for ino, end := range table {
-			if end.Before(past) {
-				delete(table, ino)
+	for _, p := range []*promises{&k.names, &k.attrs} {
+		for ino, made := range p.of {
+			if made.ends.Before(past) {
+				delete(p.of, ino)
 			}
 		}
 	}
@@ -286,7 +389,7 @@ func (k *kept) prune() {
 
 // KeptStats tell what the kernel was let keep.
 type KeptStats struct {
-	On            bool
+	Names, Attrs  bool   // whether it is let keep them
 	Given         uint64 // answers with a timeout
 	Expiries      uint64 // times that all names were expired
 	Invalidations uint64 // inodes whose attributes were
@@ -295,5 +398,8 @@ type KeptStats struct {
 // Kept tells about it.
 func (fs *FS) Kept() KeptStats {
 	k := fs.kept
-	return KeptStats{On: k.on.Load(), Given: k.given.Load(), Expiries: k.expiries.Load(), Invalidations: k.invalidations.Load()}
+	return KeptStats{
+		Names: k.namesOn.Load(), Attrs: k.attrsOn.Load(),
+		Given: k.given.Load(), Expiries: k.expiries.Load(), Invalidations: k.invalidations.Load(),
+	}
 }

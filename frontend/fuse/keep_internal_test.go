@@ -2,6 +2,7 @@ package fuse
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -12,11 +13,12 @@ import (
 
 // fakeKernel notes what it is told; it hangs until hang is closed, and fails with err.
 type fakeKernel struct {
-	mu    sync.Mutex
-	names int
-	attrs []uint64
-	hang  chan struct{}
-	err   error
+	mu      sync.Mutex
+	names   int
+	attrs   []uint64
+	hang    chan struct{}
+	err     error
+	unknown []uint64 // inodes that it does not know
 }
 
 func (f *fakeKernel) wait() error {
@@ -33,11 +35,12 @@ func (f *fakeKernel) expireNames() error {
 	return f.wait()
 }
 
-func (f *fakeKernel) expireAttrs(ino uint64) error {
+func (f *fakeKernel) expireAttrs(ino uint64) (bool, error) {
 	f.mu.Lock()
 	f.attrs = append(f.attrs, ino)
+	known := !slices.Contains(f.unknown, ino)
 	f.mu.Unlock()
-	return f.wait()
+	return known, f.wait()
 }
 
 func (f *fakeKernel) told() (names, attrs int) {
@@ -49,7 +52,9 @@ func (f *fakeKernel) told() (names, attrs int) {
 func newFake(f *fakeKernel) *kept {
 	k := newKept(calmFor)
 	k.kernel = f
-	k.on.Store(true)
+	k.namesOn.Store(true)
+	k.attrsOn.Store(true)
+	k.epochs = true
 	return k
 }
 
@@ -60,43 +65,43 @@ func TestKeptGives(t *testing.T) {
 		f := &fakeKernel{}
 		k := newFake(f)
 		since := k.begin()
-		if d := k.give(k.names, 1, since, good); d != keptFor {
+		if d := k.name(1, since, good); d != keptFor {
 			t.Errorf("timeout %v, want %v", d, keptFor)
 		}
-		if d := k.give(k.names, 1, since, func() time.Duration { return keptLeast / 2 }); d != 0 {
+		if d := k.name(1, since, func() time.Duration { return keptLeast / 2 }); d != 0 {
 			t.Errorf("timeout %v at the end of a lease", d)
 		}
-		k.give(k.attrs, 2, since, good)
-		k.drop([]honeyant.Ino{3})
+		k.attr(2, since, good)
+		k.drop([]honeyant.Ino{3}, false)
 		if names, attrs := f.told(); names != 0 || attrs != 0 {
 			t.Errorf("told %d and %d of what it does not keep", names, attrs)
 		}
-		k.drop([]honeyant.Ino{1})
+		k.drop([]honeyant.Ino{1}, false)
 		if names, attrs := f.told(); names != 1 || attrs != 0 {
 			t.Errorf("told %d and %d, want names alone", names, attrs)
 		}
-		if d := k.give(k.names, 1, since, good); d != 0 {
+		if d := k.name(1, since, good); d != 0 {
 			t.Errorf("timeout %v for an answer from before it was dropped", d)
 		}
-		if d := k.give(k.names, 1, k.begin(), good); d != 0 {
+		if d := k.name(1, k.begin(), good); d != 0 {
 			t.Errorf("timeout %v though it has just changed", d)
 		}
 		time.Sleep(calmFor)
-		if d := k.give(k.names, 1, since, good); d != 0 {
+		if d := k.name(1, since, good); d != 0 {
 			t.Errorf("timeout %v for a late answer from before it was dropped", d)
 		}
-		if d := k.give(k.names, 1, k.begin(), good); d != keptFor {
+		if d := k.name(1, k.begin(), good); d != keptFor {
 			t.Errorf("timeout %v, want %v again", d, keptFor)
 		}
 		k.asked(9)
-		k.drop(nil)
+		k.drop(nil, false)
 		if names, attrs := f.told(); names != 2 || attrs != 2 {
 			t.Errorf("told %d and %d, want all: 2 and 2", names, attrs)
 		}
-		k.give(k.attrs, 5, k.begin(), good)
+		k.attr(5, k.begin(), good)
 		time.Sleep(keptFor + keptSlack + time.Second)
 		k.prune()
-		if n := len(k.attrs); n != 0 {
+		if n := len(k.attrs.of); n != 0 {
 			t.Errorf("%d of what ran out long ago", n)
 		}
 	})
@@ -113,11 +118,11 @@ func TestKeptWithoutTheKernelsHelp(t *testing.T) {
 				}
 				k := newFake(f)
 				start := time.Now()
-				k.give(k.names, 1, k.begin(), good)
+				k.name(1, k.begin(), good)
 				var both sync.WaitGroup
 				for range 2 { // the second one finds the table empty
 					both.Go(func() {
-						k.drop([]honeyant.Ino{1})
+						k.drop([]honeyant.Ino{1}, false)
 						if took := time.Since(start); took < keptFor {
 							t.Errorf("dropped after %v, before the timeout of %v", took, keptFor)
 						} else if took > keptFor+tellDeadline {
@@ -126,10 +131,118 @@ func TestKeptWithoutTheKernelsHelp(t *testing.T) {
 					})
 				}
 				both.Wait()
-				if d := k.give(k.names, 7, k.begin(), good); d != 0 {
+				if d := k.name(7, k.begin(), good); d != 0 {
 					t.Errorf("timeout %v by a kernel that can not be told", d)
 				}
 			})
 		})
+	}
+}
+
+// TestKeptOwnChanges checks that the kernel is told of attributes alone when it has asked for the change itself.
+func TestKeptOwnChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeKernel{}
+		k := newFake(f)
+		since := k.begin()
+		k.name(1, since, good)
+		k.attr(1, since, good)
+		k.drop([]honeyant.Ino{1}, true)
+		if names, attrs := f.told(); names != 0 || attrs != 1 {
+			t.Errorf("told %d and %d, want attributes alone", names, attrs)
+		}
+		if d := k.attr(1, since, good); d != 0 {
+			t.Errorf("timeout %v for attributes from before the change", d)
+		}
+		if d := k.name(1, since, good); d != keptFor {
+			t.Errorf("timeout %v for a name, want %v", d, keptFor)
+		}
+	})
+}
+
+// TestKeptAnswerOnItsWay checks that an inode that the kernel does not know yet is asked for again until no answer can be
+// on its way any more.
+func TestKeptAnswerOnItsWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeKernel{unknown: []uint64{7, 8}}
+		k := newFake(f)
+		start := time.Now()
+		k.attr(7, k.begin(), good)
+		k.attr(8, k.begin(), good)
+		time.AfterFunc(100*time.Millisecond, func() {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.unknown = nil
+		})
+		k.drop([]honeyant.Ino{7}, false)
+		if took := time.Since(start); took < 100*time.Millisecond || took > 100*time.Millisecond+2*takenRetry {
+			t.Errorf("dropped after %v, want when the kernel had made the inode", took)
+		}
+		f.mu.Lock()
+		f.unknown = []uint64{8}
+		f.mu.Unlock()
+		k.drop([]honeyant.Ino{8}, false)
+		if took := time.Since(start); took != takenIn {
+			t.Errorf("dropped after %v, want %v: no answer can be on its way any more", took, takenIn)
+		}
+		k.attr(8, k.begin(), good)
+		time.Sleep(calmFor)
+		start = time.Now()
+		k.drop([]honeyant.Ino{8}, false)
+		if took := time.Since(start); took != 0 {
+			t.Errorf("dropping what was given long ago took %v", took)
+		}
+	})
+}
+
+// TestKeptBelowMounts checks that names run out, and are not expired, while something is mounted below.
+func TestKeptBelowMounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeKernel{}
+		k := newFake(f)
+		below := true
+		k.below = func() bool { return below }
+		start := time.Now()
+		k.name(1, k.begin(), good)
+		k.drop([]honeyant.Ino{1}, false)
+		if names, _ := f.told(); names != 0 {
+			t.Error("names were expired")
+		}
+		if took := time.Since(start); took != keptFor {
+			t.Errorf("dropped after %v, want %v", took, keptFor)
+		}
+		if d := k.name(2, k.begin(), good); d != 0 {
+			t.Errorf("timeout %v while something is mounted below", d)
+		}
+		if d := k.attr(2, k.begin(), good); d != keptFor {
+			t.Errorf("timeout %v of attributes, want %v", d, keptFor)
+		}
+		below = false
+		k.look()
+		if d := k.name(2, k.begin(), good); d != keptFor {
+			t.Errorf("timeout %v when nothing is mounted below any more", d)
+		}
+	})
+}
+
+// TestCoversPartOf reads mountinfo of a mount in a mount, beside it, and of a bind mount of a part elsewhere.
+func TestCoversPartOf(t *testing.T) {
+	const root = "22 1 254:0 / / rw - ext4 /dev/vda rw\n30 22 0:51 / /mnt/colony rw - fuse.honeyant honeyant rw\n"
+	for _, c := range []struct {
+		more string
+		want bool
+	}{
+		{"", false},
+		{"31 22 0:52 / /mnt/other rw - tmpfs none rw\n", false},
+		{"31 30 0:52 / /mnt/colony/a/b rw - tmpfs none rw\n", true},
+		{"31 22 0:51 /a /srv rw - fuse.honeyant honeyant rw\n", false},
+		{"31 22 0:51 /a /srv rw - fuse.honeyant honeyant rw\n32 31 0:52 / /srv/b rw - tmpfs none rw\n", true},
+	} {
+		if got := coversPartOf(root+c.more, 51); got != c.want {
+			t.Errorf("%q: %v, want %v", c.more, got, c.want)
+		}
+	}
+	if coversPartOf(root, 52) {
+		t.Error("a device that is not there is covered")
 	}
 }

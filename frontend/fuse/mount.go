@@ -166,12 +166,15 @@ func connect(fs *FS, path string, o MountOptions) (c *Connection, stop func(), e
 	if err != nil || !fs.options.KernelCache || c.device < 0 {
 		return c, func() {}, err
 	}
-	stop, err = fs.keep(c.device, o.Log)
+	stop, err = fs.keep(c.device, path, o.Log)
 	if err != nil {
 		return nil, nil, errors.Join(err, unix.Unmount(path, unix.MNT_DETACH))
 	}
 	return c, stop, nil
 }
+
+// lookEvery is after how many seconds it is found out whether anything is mounted below.
+const lookEvery = 5
 
 func (m *Mount) serve() {
 	defer close(m.done)
@@ -182,11 +185,14 @@ func (m *Mount) serve() {
 		defer close(swept)
 		tick := time.NewTicker(time.Second)
 		defer tick.Stop()
-		for {
+		for n := 1; ; n++ {
 			select {
 			case <-tick.C:
 				m.fs.Sweep()
 				m.fs.kept.prune()
+				if n%lookEvery == 0 {
+					m.fs.kept.look()
+				}
 			case <-stop:
 				return
 			}
@@ -199,16 +205,13 @@ func (m *Mount) serve() {
 
 // settle learns the connection's number and sets the kernel's read-ahead.
 func (m *Mount) settle(o MountOptions) error {
-	e, ok, err := topmost(m.path)
+	minor, err := deviceOf(m.path)
 	if err != nil {
-		return err
+		return honeyant.E("fuse.Mount", honeyant.Internal, m.path, err)
 	}
-	if !ok || !ours(e) {
-		return honeyant.E("fuse.Mount", honeyant.Internal, m.path, fmt.Errorf("mounted, but /proc/self/mountinfo does not show it"))
-	}
-	m.minor = e.Minor
+	m.minor = minor
 	// Not server.WaitMount: it would open a file below the mount, which waits for the leader (F5).
-	bdi := fmt.Sprintf("/sys/class/bdi/%s/read_ahead_kb", e.Device())
+	bdi := fmt.Sprintf("/sys/class/bdi/0:%d/read_ahead_kb", m.minor)
 	if err := os.WriteFile(bdi, []byte(strconv.Itoa(o.ReadAheadKB)), 0); err != nil {
 		// Only slower: 128 KiB reads. Containers often have /sys read-only.
 		m.log.Warn("fuse: can not set read-ahead", "file", bdi, "error", err)

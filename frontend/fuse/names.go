@@ -30,11 +30,8 @@ func (fs *FS) Lookup(cancel <-chan struct{}, h *gofuse.InHeader, name string, ou
 	parent := honeyant.Ino(h.NodeId)
 	since := fs.kept.begin()
 	a, err := fs.volume.Lookup(c.ctx, parent, name)
-	keep := func() time.Duration {
-		return fs.kept.give(fs.kept.names, parent, since, func() time.Duration { return fs.volume.NameLease(parent, name, a.Ino) })
-	}
 	if err != nil {
-		if d := keptNothing(err, keep); d > 0 {
+		if d := keptNothing(err, func() time.Duration { return fs.keepName(parent, name, 0, since) }); d > 0 {
 			out.NodeId = 0
 			out.SetEntryTimeout(d)
 			return gofuse.OK
@@ -42,8 +39,19 @@ func (fs *FS) Lookup(cancel <-chan struct{}, h *gofuse.InHeader, name string, ou
 		return status(c.told(err))
 	}
 	fs.entry(&a, out)
-	out.SetEntryTimeout(keep())
+	out.SetEntryTimeout(fs.keepName(parent, name, a.Ino, since))
+	out.SetAttrTimeout(fs.keepAttr(&a, since))
 	return gofuse.OK
+}
+
+// keepName tells how long the kernel may take it for certain that a name stands for ino, 0: for nothing.
+func (fs *FS) keepName(parent honeyant.Ino, name string, ino honeyant.Ino, since uint64) time.Duration {
+	return fs.kept.name(parent, since, func() time.Duration { return fs.volume.NameLease(parent, name, ino) })
+}
+
+// keepAttr is keepName for attributes.
+func (fs *FS) keepAttr(a *honeyant.Attr, since uint64) time.Duration {
+	return fs.kept.attr(a.Ino, since, func() time.Duration { return fs.volume.AttrLease(a) })
 }
 
 // keptNothing tells how long the kernel may take it for certain that there is no such name.
@@ -80,12 +88,14 @@ func (fs *FS) make(cancel <-chan struct{}, h *gofuse.InHeader, n volume.NewNode,
 		return enametoolong
 	}
 	n.Parent, n.UID, n.GID = honeyant.Ino(h.NodeId), h.Uid, h.Gid
+	since := fs.kept.begin()
 	a, err := fs.volume.Make(c.ctx, n)
 	if err != nil {
 		return status(err)
 	}
 	fs.kept.changing(a.Ino)
 	fs.entry(&a, out)
+	out.SetEntryTimeout(fs.keepName(n.Parent, n.Name, a.Ino, since))
 	return gofuse.OK
 }
 
