@@ -180,7 +180,7 @@ func (j *journal) has(ino honeyant.Ino) bool {
 	return j.shadow.Has(ino)
 }
 
-// carryOut does an operation by itself if it can: inos is what it has changed. Otherwise (done false) the leader has to be
+// carryOut does an operation by itself if it can, and tells the keepers. Otherwise (done false) the leader has to be
 // asked, for which all is prepared: inos is what it may change of what is held here. over is to be called when it has answered.
 func (j *journal) carryOut(ctx context.Context, s *session, op meta.Op) (r meta.Reply, done bool, inos []honeyant.Ino, err error) {
 	if s.holder == nil {
@@ -193,9 +193,10 @@ func (j *journal) carryOut(ctx context.Context, s *session, op meta.Op) (r meta.
 					return nil, true, nil, err
 				}
 			}
-			r, done, inos, err := j.local(s, op)
+			r, done, changed, err := j.local(s, op)
 			if done {
-				return r, true, inos, err
+				j.v.names.tellOf(ctx, changed)
+				return r, true, nil, err
 			}
 			if meta.ReadOnly(op) || !j.takeFor(ctx, s, op) {
 				break
@@ -236,7 +237,7 @@ func evaluated(op meta.Op) bool {
 
 // local evaluates an operation over what is held; done false if that does not suffice.
 // changed is told only if something is kept outside of the volume.
-func (j *journal) local(s *session, op meta.Op) (r meta.Reply, done bool, changed []honeyant.Ino, err error) {
+func (j *journal) local(s *session, op meta.Op) (r meta.Reply, done bool, changed []meta.Touched, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if !j.usable(s) || j.spare.left() < 2 {
@@ -265,11 +266,7 @@ func (j *journal) local(s *session, op meta.Op) (r meta.Reply, done bool, change
 	if err == nil && !meta.ReadOnly(op) {
 		j.append(s, l, touched)
 		if j.v.names.kept() {
-			for _, t := range touched {
-				if t.Changed {
-					changed = append(changed, t.Ino)
-				}
-			}
+			changed = touched
 		}
 		if e, ok := r.(*meta.EntryReply); ok && l.Ino != 0 && e.Attr.Ino == l.Ino {
 			j.spare.take()

@@ -57,18 +57,49 @@ func (n *nameCache) kept() bool {
 }
 
 // tell makes all keepers drop inodes; nil: all.
-func (n *nameCache) tell(inos []honeyant.Ino) { n.tellOf(context.Background(), inos) }
-
-// tellOf is tell for a change that a call with ctx has made under an exclusive lease.
-func (n *nameCache) tellOf(ctx context.Context, inos []honeyant.Ino) {
+func (n *nameCache) tell(inos []honeyant.Ino) {
 	all := n.keepers.Load()
 	if all == nil {
 		return
 	}
-	from, _ := ctx.Value(keeperKey{}).(*Keeper)
 	for _, k := range *all {
-		(*k)(inos, k == from)
+		(*k)(inos, false)
 	}
+}
+
+// tellOf is tell for what a call with ctx has changed under an exclusive lease. What is gone its own kernel knows.
+func (n *nameCache) tellOf(ctx context.Context, changed []meta.Touched) {
+	if len(changed) == 0 || !n.kept() {
+		return
+	}
+	from, _ := ctx.Value(keeperKey{}).(*Keeper)
+	all := make([]honeyant.Ino, 0, 8)
+	there := make([]honeyant.Ino, 0, 8)
+	for _, t := range changed {
+		if t.Changed {
+			all = append(all, t.Ino)
+		}
+		if t.Changed && t.Version != 0 {
+			there = append(there, t.Ino)
+		}
+	}
+	for _, k := range *n.keepers.Load() {
+		if k != from {
+			(*k)(all, false)
+		} else if len(there) > 0 {
+			(*k)(there, true)
+		}
+	}
+}
+
+// tellWritten is tell for what a call with ctx has written: its own kernel knows, but for pages that are written back,
+// which do not raise the inode's attr_version.
+func (n *nameCache) tellWritten(ctx context.Context, ino honeyant.Ino, back bool) {
+	version := uint64(0)
+	if back {
+		version = 1
+	}
+	n.tellOf(ctx, []meta.Touched{{Ino: ino, Changed: true, Version: version}})
 }
 
 // NameLease tells for how long from now it is certain that a name stands for ino (0: for nothing), if no Keeper is told

@@ -36,9 +36,6 @@ func (v *Volume) call(ctx context.Context, s *session, op meta.Op) (meta.Reply, 
 	}
 	r, done, inos, err := v.journal.carryOut(ctx, s, op)
 	if done {
-		if len(inos) > 0 {
-			n.tellOf(ctx, inos)
-		}
 		return r, err
 	}
 	defer v.journal.over(inos)

@@ -51,7 +51,7 @@ func (f *File) WriteAt(ctx context.Context, p []byte, off int64, w WriteFlags) (
 	}
 	n, err := in.buffer(ctx, p, off, w.KillPriv)
 	if f.v.names != nil && f.v.names.kept() {
-		f.v.names.tellOf(ctx, []honeyant.Ino{in.ino})
+		f.v.names.tellWritten(ctx, in.ino, w.Cached)
 	}
 	if err != nil && n == 0 {
 		return 0, f.v.fault(ctx, "volume.Write", f.object(), err)

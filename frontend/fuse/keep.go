@@ -189,6 +189,14 @@ func (k *kept) drop(inos []honeyant.Ino, own bool) {
 		k.giveUp()
 		return
 	}
+	if own { // attributes alone, for which the kernel takes no lock that it could hang in
+		ok := k.expire(inos, own)
+		<-k.tells
+		if !ok {
+			k.giveUp()
+		}
+		return
+	}
 	done := make(chan bool, 1) // 1: it may end when nobody waits any more
 	go func() {                // a kernel that hangs must not hang the caller, see tellDeadline
 		ok := k.expire(inos, own)
