@@ -4,11 +4,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/honeyant/honeyant/internal/mountinfo"
 )
 
-// Inode numbers of the initial namespaces (linux/proc_ns.h).
+// The namespace in which all processes are seen; its number is fixed (linux/proc_ns.h).
 const initialPIDNamespace = "pid:[4026531836]"
 
 // mountsBelow tells whether, in the mount namespace of any process, something is mounted on a directory or file of
@@ -33,31 +36,20 @@ func mountsBelow(minor uint32) bool {
 			continue // likewise; another process of the namespace will tell
 		}
 		seen[ns] = true
-		if coversPartOf(string(raw), minor) {
+		if coversPartOf(mountinfo.Parse(string(raw)), minor) {
 			return true
 		}
 	}
 	return len(seen) == 0
 }
 
-// coversPartOf tells whether in mountinfo(5) a mount lies on one of the device.
-func coversPartOf(mountinfo string, minor uint32) bool {
-	device := fmt.Sprintf("0:%d", minor)
-	ours := map[string]bool{}
-	for line := range strings.Lines(mountinfo) {
-		if f := strings.Fields(line); len(f) > 4 && f[2] == device {
-			ours[f[0]] = true
-		}
+// coversPartOf tells whether one of the mounts lies on one of the device.
+func coversPartOf(all []mountinfo.Mount, minor uint32) bool {
+	ours := map[int]bool{}
+	for _, m := range all {
+		ours[m.ID] = m.Major == 0 && m.Minor == minor
 	}
-	if len(ours) == 0 {
-		return false
-	}
-	for line := range strings.Lines(mountinfo) {
-		if f := strings.Fields(line); len(f) > 4 && ours[f[1]] {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(all, func(m mountinfo.Mount) bool { return ours[m.Parent] })
 }
 
 // deviceOf is the minor device number of what is mounted at path, which is not touched for it.

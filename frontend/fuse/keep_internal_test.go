@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/internal/mountinfo"
 )
 
 // fakeKernel notes what it is told; it hangs until hang is closed, and fails with err.
@@ -238,11 +239,11 @@ func TestCoversPartOf(t *testing.T) {
 		{"31 22 0:51 /a /srv rw - fuse.honeyant honeyant rw\n", false},
 		{"31 22 0:51 /a /srv rw - fuse.honeyant honeyant rw\n32 31 0:52 / /srv/b rw - tmpfs none rw\n", true},
 	} {
-		if got := coversPartOf(root+c.more, 51); got != c.want {
+		if got := coversPartOf(mountinfo.Parse(root+c.more), 51); got != c.want {
 			t.Errorf("%q: %v, want %v", c.more, got, c.want)
 		}
 	}
-	if coversPartOf(root, 52) {
+	if coversPartOf(mountinfo.Parse(root), 52) {
 		t.Error("a device that is not there is covered")
 	}
 }

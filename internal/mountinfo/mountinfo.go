@@ -15,6 +15,7 @@ const Path = "/proc/self/mountinfo"
 // Mount is one mount of this process's namespace.
 type Mount struct {
 	ID           int    // mnt_id of fdinfo
+	Parent       int    // ID of the mount that it is on
 	Major, Minor uint32 // of st_dev; for FUSE Minor is also the number of the connection
 	Root         string // the directory of the file system that is seen
 	Point        string // where it is seen
@@ -46,12 +47,13 @@ func Parse(text string) []Mount {
 		}
 		major, minor, _ := strings.Cut(l[2], ":")
 		id, err1 := strconv.Atoi(l[0])
+		parent, err4 := strconv.Atoi(l[1])
 		maj, err2 := strconv.ParseUint(major, 10, 32)
 		mnr, err3 := strconv.ParseUint(minor, 10, 32)
-		if err1 != nil || err2 != nil || err3 != nil {
+		if err1 != nil || err2 != nil || err3 != nil || err4 != nil {
 			continue
 		}
-		all = append(all, Mount{ID: id, Major: uint32(maj), Minor: uint32(mnr), Root: unescape(l[3]), Point: unescape(l[4]),
+		all = append(all, Mount{ID: id, Parent: parent, Major: uint32(maj), Minor: uint32(mnr), Root: unescape(l[3]), Point: unescape(l[4]),
 			Type: unescape(r[0]), Source: unescape(r[1])})
 	}
 	return all

@@ -18,10 +18,10 @@ x 22 0:54 / /bad rw - tmpfs tmpfs rw
 40 22 0:55 / /bad rw tmpfs tmpfs rw
 `
 	want := []mountinfo.Mount{
-		{ID: 22, Major: 254, Root: "/", Point: "/", Type: "ext4", Source: "/dev/vda"},
-		{ID: 36, Major: 98, Minor: 1, Root: "/mnt1", Point: "/mnt2", Type: "ext3", Source: "/dev/with space"},
-		{ID: 37, Minor: 52, Root: `/a\b`, Point: `/mnt/a b\c`, Type: "fuse.honeyant", Source: "honeyant"},
-		{ID: 38, Minor: 53, Root: "/", Point: `/mnt/odd\0`, Type: "tmpfs"},
+		{ID: 22, Parent: 1, Major: 254, Root: "/", Point: "/", Type: "ext4", Source: "/dev/vda"},
+		{ID: 36, Parent: 22, Major: 98, Minor: 1, Root: "/mnt1", Point: "/mnt2", Type: "ext3", Source: "/dev/with space"},
+		{ID: 37, Parent: 22, Minor: 52, Root: `/a\b`, Point: `/mnt/a b\c`, Type: "fuse.honeyant", Source: "honeyant"},
+		{ID: 38, Parent: 22, Minor: 53, Root: "/", Point: `/mnt/odd\0`, Type: "tmpfs"},
 	}
 	got := mountinfo.Parse(text)
 	if !slices.Equal(got, want) {
