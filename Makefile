@@ -10,7 +10,7 @@ PREFIX ?= /usr/local
 TEST ?= $(GO) test
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race race-core crash cluster fuse posix programs gateway fuzz bench bench-check lint demo install ci clean
+.PHONY: help build test race race-core crash cluster fuse posix programs gateway gateway-tools gateway-soak fuzz bench bench-check lint demo install ci clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -51,6 +51,17 @@ posix: build ## the POSIX suite and random I/O on the mounts of a three-node col
 
 gateway: ## the gateway at length: 20 reloads, 5 swaps, 1,000 killed downloads, all faults
 	HONEYANT_GATEWAY_LONG=yes $(TEST) -count=1 -v -timeout 15m ./gateway/... ./test/gateway/...
+
+# The modules of h2spec are newer than its go.mod says, so it is built apart from this one.
+bin/h2spec:
+	cd $$(mktemp -d) && GOFLAGS=-mod=mod GOBIN=$(CURDIR)/bin $(GO) install github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible
+
+gateway-tools: bin/h2spec ## h2spec, sslscan, testssl and slowhttptest against the gateway (apt-get install sslscan testssl.sh slowhttptest)
+	PATH=$(CURDIR)/bin:$$PATH HONEYANT_GATEWAY_TOOLS=yes $(TEST) -count=1 -v -timeout 15m -run 'H2spec|Sslscan|Testssl|Slowhttptest' ./test/gateway
+
+SOAK ?= 5m
+gateway-soak: ## aborts and stalls of every kind for SOAK: nothing may stay behind, memory must not grow
+	HONEYANT_GATEWAY_SOAK=$(SOAK) $(TEST) -count=1 -v -timeout 25h -run Soak ./test/gateway
 
 programs: build ## git, go build, npm ci, tar and SQLite on the mounts of a colony, beside a local disk (needs root and /dev/fuse)
 	test/on-colony.sh test/programs/run.sh

@@ -11,8 +11,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddytls"
 )
 
-// certificateLimit is how long a successor waits for certificates that its predecessor has: they lie in storage. Those that have yet
-// to be issued need a serving process, so it does not wait for ever.
+// certificateLimit is how long a process whose sockets were open before it waits for its certificates: its predecessor had them, and
+// they lie in storage. Those that have yet to be issued need a serving process, so it does not wait for ever.
 const certificateLimit = 3 * time.Second
 
 // awaitCertificates waits until there is a certificate for each of the names. Caddy loads them beside

@@ -81,14 +81,14 @@ func Run(ctx context.Context, o Options) error {
 	d := &Daemon{Options: o, self: self, started: time.Now(), sockets: sockets, gate: &gate{}, done: make(chan struct{}), state: control.Serving}
 	d.gate.used = sockets.Used
 	register(sockets, d.gate, d.Ledger)
-	takesOver := life.HasPredecessor()
-	if takesOver {
-		sockets.Pause() // until the certificates are there; the predecessor serves meanwhile
+	queued := life.HasPredecessor() || sockets.Passed() > 0
+	if queued {
+		sockets.Pause() // until the certificates are there; the predecessor serves meanwhile, or clients wait in the queue
 	}
 	if _, err := d.load(); err != nil {
 		return errors.Join(err, sockets.CloseUnclaimed())
 	}
-	if takesOver {
+	if queued {
 		awaitCertificates(ctx, d.names, certificateLimit)
 		if err := sockets.Resume(); err != nil {
 			return err

@@ -76,6 +76,13 @@ func NewSockets() (*Sockets, error) {
 	return s, nil
 }
 
+// Passed answers how many sockets were passed that nobody has asked for yet.
+func (s *Sockets) Passed() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.inherited)
+}
+
 func takeOver(fd int, key string) (*inherited, error) {
 	unix.CloseOnExec(fd)
 	if err := unix.SetNonblock(fd, true); err != nil {
