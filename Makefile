@@ -10,7 +10,7 @@ PREFIX ?= /usr/local
 TEST ?= $(GO) test
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race race-core crash cluster fuse posix programs gateway gateway-tools gateway-soak fuzz bench bench-check lint demo install ci clean
+.PHONY: help build test race race-core crash cluster fuse posix programs gateway gateway-tools gateway-soak fuzz bench bench-check bench-colony lint demo install ci clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -77,6 +77,9 @@ bench: ## benchmarks of the hot paths
 
 bench-check: ## honeyant bench against fio, sysbench, openssl and iperf3, on a quiet machine
 	HONEYANT_BENCH_CHECK=yes $(TEST) -count=1 -v -timeout 15m ./test/bench
+
+bench-colony: build ## measure a colony of three on this machine, all pairs, and look for the runs on every node (needs root and /dev/fuse)
+	test/on-colony.sh $(TEST) -count=1 -v -timeout 30m -run 'Colony' ./test/bench
 
 lint: ## gofmt, vet, staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'not gofmt-ed:'; gofmt -l $$(git ls-files '*.go'); exit 1; }

@@ -20,9 +20,14 @@ func (s *session) burst(ctx context.Context) error {
 		}
 		ops[i] = op
 	}
-	if err := s.decay(ctx, "burst.cpu", map[string]string{"threads": strconv.Itoa(n)}, func(ctx context.Context, d time.Duration) (float64, error) {
+	work := func(ctx context.Context, d time.Duration) (float64, error) {
 		return rate(ctx, d, n, func(i int) float64 { return ops[i]() }), nil
-	}); err != nil {
+	}
+	params := map[string]string{"threads": strconv.Itoa(n)}
+	if err := s.decay(ctx, "burst.cpu", params, work); err != nil {
+		return err
+	}
+	if err := s.refill(ctx, params, work); err != nil {
 		return err
 	}
 	w, err := s.workspace()
@@ -34,7 +39,7 @@ func (s *session) burst(ctx context.Context) error {
 		return err
 	}
 	defer t.close()
-	if _, err := t.write(ctx, time.Minute); err != nil {
+	if _, err := t.write(ctx, 0, time.Minute); err != nil {
 		return err
 	}
 	a, err := newAIO(t.f, depth, sector)
@@ -94,6 +99,48 @@ func (s *session) decay(ctx context.Context, name string, params map[string]stri
 	} else {
 		r.Notes = append(r.Notes, "no drop within "+s.BurstFor.String()+": either nothing is rationed here, or the credits last longer")
 	}
+	s.run.Results = append(s.run.Results, r)
+	s.done++
+	s.tell(Event{Name: name, Result: &s.run.Results[len(s.run.Results)-1]})
+	return nil
+}
+
+// refill tells what a rest gives back once the credits are spent.
+func (s *session) refill(ctx context.Context, params map[string]string, work func(context.Context, time.Duration) (float64, error)) error {
+	const name = "burst.refill"
+	if !s.wanted(name) {
+		return nil
+	}
+	spent := s.run.Find("burst.cpu")
+	if spent == nil {
+		s.skip(Skip{Name: name, Reason: "burst.cpu was not measured"})
+		return nil
+	}
+	if steady, _ := spent.Value("steady"); steady != 0 {
+		s.skip(Skip{Name: name, Reason: "no credits were spent, so that none can come back"})
+		return nil
+	}
+	peak, _ := spent.Value("peak")
+	plateau, _ := spent.Value("plateau")
+	s.tell(Event{Name: name})
+	rest := s.BurstFor / 4
+	if err := pause(ctx, rest); err != nil {
+		return err
+	}
+	spec, _ := Lookup(name)
+	r := Result{Name: name, Group: spec.Group, Unit: spec.Unit, Better: spec.Better, Params: params, Before: glance()}
+	from, began := readTicks(), time.Now()
+	v, err := work(ctx, min(burstSample, s.BurstFor/12))
+	if err := errors.Join(err, ctx.Err()); err != nil {
+		return err
+	}
+	r.Samples = []float64{100 * v / peak}
+	r.summarise()
+	r.During, r.After, r.Seconds = readTicks().since(from), glance(), time.Since(began).Seconds()
+	r.Why = During{OthersPct: r.During.OthersPct}.taint()
+	r.Tainted = len(r.Why) > 0
+	r.Also = []Also{{"rest", rest.Minutes(), "min"}, {"above_plateau", 100 * (v - plateau) / peak, "%"}}
+	r.Notes = []string{"one sample: a second rest would take as long again"}
 	s.run.Results = append(s.run.Results, r)
 	s.done++
 	s.tell(Event{Name: name, Result: &s.run.Results[len(s.run.Results)-1]})

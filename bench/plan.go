@@ -198,7 +198,7 @@ func (p *Plan) use(group string) Use {
 		lasts := times(count, each(pc.sample))
 		return Use{Lasts: lasts, CPU: lasts * cores}
 	case "disk":
-		wrote := p.FileBytes + min(int64(pc.repeats)*p.FileBytes, int64(each(p.writeLimit()).Seconds()*guessDisk))
+		wrote := p.FileBytes + min(int64(pc.repeats)*max(p.FileBytes, int64(p.writeLeast().Seconds()*guessDisk)), int64(each(p.writeLimit()).Seconds()*guessDisk))
 		small := int64(each(pc.disk).Seconds() * guessIOPS)
 		files := int64(pc.repeats*pc.files) * 3
 		write := min(p.writeLimit(), time.Duration(float64(p.FileBytes)/slowDisk*float64(time.Second)))
@@ -240,6 +240,15 @@ func (p *Plan) writeLimit() time.Duration {
 		return time.Minute
 	}
 	return time.Second
+}
+
+// writeLeast is how long a sample of sequential writing takes at least: five of them have a
+// worst 5 seconds, on fast disks too.
+func (p *Plan) writeLeast() time.Duration {
+	if p.options.Profile == Full && !p.options.hurry {
+		return 1200 * time.Millisecond
+	}
+	return 0
 }
 
 // tries is how many times a connection is made.

@@ -64,6 +64,7 @@ func Execute(ctx context.Context, p *Plan) (run *Run, err error) {
 			err = errors.Join(err, s.work.Close())
 		}
 	}()
+	spent := readSpent()
 	s.run.Before = watch(ctx, s.pace.watch)
 	for _, g := range p.Groups {
 		if ctx.Err() != nil {
@@ -74,6 +75,7 @@ func Execute(ctx context.Context, p *Plan) (run *Run, err error) {
 		}
 	}
 	s.run.After = watch(ctx, s.pace.watch)
+	s.run.Spent = readSpent().since(spent)
 	s.finish(ctx)
 	return s.run, nil
 }

@@ -150,6 +150,9 @@ func TestRunIsWholeAndLeavesNothing(t *testing.T) {
 			t.Errorf("%s: %+v", r.Name, r)
 		}
 	}
+	if run.Spent == nil || run.Spent.WriteBytes < 0 || run.Spent.NetSentBytes < 0 {
+		t.Errorf("spent: %+v", run.Spent)
+	}
 	text, err := json.Marshal(run)
 	if err != nil {
 		t.Fatal(err)

@@ -182,3 +182,22 @@ func TestSSHIsKnownByItsName(t *testing.T) {
 		t.Error("nobody answers there")
 	}
 }
+
+func TestSpent(t *testing.T) {
+	r, w := diskBytes(strings.NewReader("rchar: 9\nwchar: 8\nsyscr: 7\nsyscw: 6\nread_bytes: 4096\nwrite_bytes: 8192\ncancelled_write_bytes: 1\n"))
+	if r != 4096 || w != 8192 {
+		t.Errorf("%d read, %d written", r, w)
+	}
+	sent := sentBytes(strings.NewReader(`Inter-|   Receive                                                |  Transmit
+ face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
+    lo: 1 1 0 0 0 0 0 0 999 1 0 0 0 0 0 0
+  eth0: 5 1 0 0 0 0 0 0 100 1 0 0 0 0 0 0
+  eth1:5 1 0 0 0 0 0 0 20 1 0 0 0 0 0 0
+`))
+	if sent != 120 {
+		t.Errorf("%d sent", sent)
+	}
+	if got := *(&Spent{10, 20, 30}).since(&Spent{1, 2, 3}); got != (Spent{9, 18, 27}) {
+		t.Errorf("%+v", got)
+	}
+}

@@ -34,6 +34,7 @@ type BenchRequest struct {
 	AllPairs bool      `json:"all_pairs,omitempty"` // every ordered pair of nodes
 	AllNodes bool      `json:"all_nodes,omitempty"` // the groups of Work on every node
 	To       []string  `json:"to,omitempty"`        // from this node to these, by ID or name
+	Keep     bool      `json:"keep,omitempty"`      // in the colony's history
 	Work     pair.Work `json:"work"`
 }
 
@@ -42,13 +43,14 @@ type BenchLine struct {
 	Step  *pair.Step    `json:"step,omitempty"`
 	Run   *bench.Run    `json:"run,omitempty"`
 	Skip  *bench.Skip   `json:"skip,omitempty"`
+	Kept  *Kept         `json:"kept,omitempty"` // the last line, if BenchRequest.Keep
 	Error string        `json:"error,omitempty"`
 	Kind  honeyant.Kind `json:"kind,omitempty"`
 }
 
 // serveMeasuring answers other nodes on the protocol of measurements.
 func (n *Node) serveMeasuring(ctx context.Context) {
-	s := pair.NewServer(pair.ServerOptions{Log: n.log, Pairs: n.benchPairs, Groups: n.benchGroups, Listen: func() (net.Listener, error) {
+	s := pair.NewServer(pair.ServerOptions{Log: n.log, Pairs: n.benchPairs, Groups: n.benchGroups, SSH: n.lendSSH, Archive: n.archive(), Listen: func() (net.Listener, error) {
 		host, _, err := net.SplitHostPort(n.net.Addr())
 		if err != nil {
 			return nil, err
@@ -58,6 +60,19 @@ func (n *Node) serveMeasuring(ctx context.Context) {
 	if err := s.Serve(ctx, n.net.Listen(rpc.ProtoBench)); err != nil && ctx.Err() == nil {
 		n.log.Warn("measurements by other nodes are not answered any more", "error", err)
 	}
+}
+
+// lendSSH starts an sshd on this node's address for one measurement by another node.
+func (n *Node) lendSSH(ctx context.Context) (bench.Login, func() error, error) {
+	host, _, err := net.SplitHostPort(n.net.Addr())
+	if err != nil {
+		return bench.Login{}, nil, err
+	}
+	s, err := bench.ServeSSH(ctx, n.path, host)
+	if err != nil {
+		return bench.Login{}, nil, err
+	}
+	return s.Login(), s.Close, nil
 }
 
 // benchPairs measures the way from this node to others, one after the other.
@@ -74,7 +89,7 @@ func (n *Node) benchPairs(ctx context.Context, to []honeyant.NodeID, w pair.Work
 		}
 		results, skipped, err := pair.Measure(ctx, pair.Way{
 			Peer:    bench.Peer{From: n.cfg.Name, FromNode: n.identity.Self().String(), To: other.Name, ToNode: id.String()},
-			Address: other.Address, Dial: n.benchDial(other), Gentle: w.Gentle, Full: w.Profile == bench.Full,
+			Address: other.Address, Dial: n.benchDial(other), Groups: w.Groups, Dir: n.path, Gentle: w.Gentle, Full: w.Profile == bench.Full,
 		}, tell)
 		if err != nil {
 			return nil, err
@@ -172,8 +187,18 @@ func (n *Node) serveBench(w http.ResponseWriter, r *http.Request) {
 			cancel()
 		}
 	}
-	if err := n.benchColony(ctx, req, tell); err != nil {
+	var kept Kept
+	if err := n.benchColony(ctx, req, func(line BenchLine) {
+		if line.Run != nil && req.Keep { // at once: the caller may go away
+			kept.add(n.archive().keep(context.WithoutCancel(ctx), line.Run))
+		}
+		tell(line)
+	}); err != nil {
 		tell(BenchLine{Error: err.Error(), Kind: honeyant.KindOf(err)})
+	}
+	if req.Keep {
+		n.spreadHistory(ctx, &kept)
+		tell(BenchLine{Kept: &kept})
 	}
 }
 

@@ -127,10 +127,11 @@ func Open(ctx context.Context, path string, o Options) (n *Node, err error) {
 		return n, nil
 	}
 	local, _ := n.commands()
-	if n.socket, err = admin.Listen(path, local, n.log, n.fileRoute(), admin.Route{Pattern: metricsRoute, Serve: n.serveMetrics}, admin.Route{Pattern: benchRoute, Serve: n.serveBench}); err != nil {
+	if n.socket, err = admin.Listen(path, local, n.log, append(n.benchRoutes(), n.fileRoute(), admin.Route{Pattern: metricsRoute, Serve: n.serveMetrics})...); err != nil {
 		return nil, err
 	}
 	n.start(n.mounts.restore)
+	n.start(n.fetchHistory)
 	return n, nil
 }
 

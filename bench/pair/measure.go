@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -22,6 +24,8 @@ type Way struct {
 	Address string // host:port of the other node's one port
 	// Dial makes an authenticated connection to the other node's Server.
 	Dial   func(ctx context.Context) (net.Conn, error)
+	Groups []string // net, ssh; default net
+	Dir    string   // of this node, for keys of ssh
 	Gentle bool
 	Full   bool // 10 s a sample instead of 1
 }
@@ -47,7 +51,14 @@ func Measure(ctx context.Context, w Way, tell func(Step)) ([]bench.Result, []ben
 }
 
 func (m *measuring) run(ctx context.Context) ([]bench.Result, []bench.Skip, error) {
-	for _, step := range []func(context.Context) error{m.connects, m.handshakes, m.roundTrips, m.secure, m.plain} {
+	var steps []func(context.Context) error
+	if len(m.Groups) == 0 || slices.Contains(m.Groups, "net") {
+		steps = append(steps, m.connects, m.handshakes, m.roundTrips, m.clocks, m.secure, m.plain)
+	}
+	if slices.Contains(m.Groups, "ssh") {
+		steps = append(steps, m.ssh)
+	}
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return m.results, m.skipped, err
 		}
@@ -80,7 +91,7 @@ func (m *measuring) skip(name string, err error) {
 
 // The numbers of single operations in a sample; there are five samples.
 const (
-	connectsEach = 20
+	connectsEach = 40
 	tripsEach    = 100
 )
 
@@ -122,7 +133,7 @@ func (m *measuring) connects(ctx context.Context) error {
 func (m *measuring) handshakes(ctx context.Context) error {
 	return m.take(ctx, bench.Trial{Name: "net.handshake", Unit: "ms", Warm: time.Millisecond,
 		Sample: func(ctx context.Context, _ time.Duration, observe func(time.Duration)) (float64, error) {
-			return each(ctx, connectsEach/2, observe, func(ctx context.Context) error {
+			return each(ctx, connectsEach/4, observe, func(ctx context.Context) error {
 				conn, err := m.Dial(ctx)
 				if err != nil {
 					return err
@@ -160,6 +171,39 @@ func (m *measuring) roundTrips(ctx context.Context) error {
 				_, err := io.ReadFull(conn, b)
 				return err
 			})
+		}})
+}
+
+// clockAsks is of how many round trips the shortest counts.
+const clockAsks = 20
+
+// clocks measures how far the other node's clock is from this one's: Cristian's method
+// (Distributed Computing 3, 1989). Half the round trip is how far it may be wrong.
+func (m *measuring) clocks(ctx context.Context) error {
+	conn, err := m.dial(ctx)
+	if err != nil {
+		m.skip("net.clock", err)
+		return ctx.Err()
+	}
+	defer conn.Close()
+	var ahead, doubt time.Duration
+	return m.take(ctx, bench.Trial{Name: "net.clock", Warm: time.Millisecond,
+		Sample: func(context.Context, time.Duration, func(time.Duration)) (float64, error) {
+			for i := range clockAsks {
+				at := time.Now()
+				a, err := ask(conn, request{Op: opTime})
+				if err != nil {
+					return 0, err
+				}
+				trip := time.Since(at)
+				if i == 0 || trip/2 < doubt {
+					ahead, doubt = time.Unix(0, a.Clock).Sub(at.Add(trip/2)), trip/2
+				}
+			}
+			return math.Abs(ahead.Seconds() * 1e3), nil
+		},
+		Finish: func(r *bench.Result) {
+			r.Also = append(r.Also, bench.Also{Name: "ahead", Value: ahead.Seconds() * 1e3, Unit: "ms"}, bench.Also{Name: "doubt", Value: doubt.Seconds() * 1e3, Unit: "ms"})
 		}})
 }
 
@@ -307,12 +351,23 @@ func retransmits(conns []net.Conn) int64 {
 }
 
 // Estimate is what the measurement of one way uses, from above: a link of 1 Gbit/s.
-func Estimate(full, gentle bool) bench.Use {
+func Estimate(groups []string, full, gentle bool) bench.Use {
 	length, warm := time.Second, 500*time.Millisecond
 	if full {
 		length, warm = 10*time.Second, 3*time.Second
 	}
-	lasts := 4 * (5*length + warm)
+	lasts := time.Duration(0)
+	if len(groups) == 0 || slices.Contains(groups, "net") {
+		lasts += 4 * (5*length + warm)
+	}
+	if slices.Contains(groups, "ssh") {
+		sample := 300 * time.Millisecond
+		if full {
+			sample = 2 * time.Second
+		}
+		const ciphersAndMore = 9
+		lasts += ciphersAndMore * 6 * (sample + 200*time.Millisecond)
+	}
 	use := bench.Use{Group: "net", NetBytes: int64(lasts.Seconds() * 125e6), Lasts: lasts + 5*time.Second, CPU: lasts}
 	if gentle {
 		use.Lasts *= 4

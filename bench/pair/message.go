@@ -1,6 +1,7 @@
 // Package pair measures the way from one node of a colony to another: connect, handshake,
-// round trip, one and eight streams, with TLS over the colony's port and without it over a
-// port of its own.
+// round trip, the difference of the clocks, one and eight streams, with TLS over the colony's
+// port and without it over a port of its own, and ssh. It also carries the history of
+// measurements from node to node.
 //
 // It brings both ends. The Server answers on the protocol rpc.ProtoBench, whose
 // connections are authenticated like all others of the colony; a node measures another
@@ -34,6 +35,11 @@ const (
 	opRaw     = "raw"     // opens a port without TLS; lives as long as this connection
 	opPairs   = "pairs"   // measure the way to other nodes
 	opGroups  = "groups"  // measure this machine
+	opSSH     = "ssh"     // starts an sshd; lives as long as this connection
+	opTime    = "time"    // what the server's clock shows
+	opHistory = "history" // the IDs of all runs that the server keeps
+	opRun     = "run"     // one of them
+	opFetch   = "fetch"   // the caller has new runs: come and get them
 )
 
 // request is what a connection of rpc.ProtoBench begins with; after the answer the next
@@ -43,6 +49,7 @@ type request struct {
 	Streams int               `json:"streams,omitempty"` // opRaw
 	To      []honeyant.NodeID `json:"to,omitempty"`      // opPairs
 	Work    Work              `json:"work,omitzero"`     // opPairs, opGroups
+	ID      string            `json:"id,omitempty"`      // opRun
 }
 
 // Work is what a node is asked to measure.
@@ -63,6 +70,9 @@ type answer struct {
 	Token   []byte        `json:"token,omitempty"`
 	Step    *Step         `json:"step,omitempty"` // more answers follow
 	Run     *bench.Run    `json:"run,omitempty"`
+	Login   *bench.Login  `json:"login,omitempty"` // opSSH
+	Clock   int64         `json:"clock,omitempty"` // opTime: ns since 1970
+	IDs     []string      `json:"ids,omitempty"`   // opHistory
 }
 
 // Step tells how far a measurement is.

@@ -66,7 +66,7 @@ func TestMeasureAWay(t *testing.T) {
 	if err != nil || len(skipped) != 0 {
 		t.Fatalf("%v, skipped %+v", err, skipped)
 	}
-	want := []string{"net.connect", "net.handshake", "net.rtt", "net.tls.1", "net.tls.8", "net.tcp.1", "net.tcp.8"}
+	want := []string{"net.connect", "net.handshake", "net.rtt", "net.clock", "net.tls.1", "net.tls.8", "net.tcp.1", "net.tcp.8"}
 	if len(results) != len(want) {
 		t.Fatalf("%d results", len(results))
 	}
@@ -85,7 +85,7 @@ func TestUnreachableNodeIsLeftOut(t *testing.T) {
 	addr := ln.Addr().String()
 	ln.Close()
 	results, skipped, err := way(addr).run(t.Context())
-	if err != nil || len(results) != 0 || len(skipped) != 7 {
+	if err != nil || len(results) != 0 || len(skipped) != 8 {
 		t.Errorf("%d results, skipped %+v, %v", len(results), skipped, err)
 	}
 }

@@ -26,6 +26,19 @@ type ServerOptions struct {
 	// Pairs measures the way to other nodes, Groups this machine. They tell their steps.
 	Pairs  func(ctx context.Context, to []honeyant.NodeID, w Work, tell func(Step)) (*bench.Run, error)
 	Groups func(ctx context.Context, w Work, tell func(Step)) (*bench.Run, error)
+	// SSH starts an sshd that another node may measure; stop ends it. May be nil.
+	SSH func(ctx context.Context) (login bench.Login, stop func() error, err error)
+	// Archive is this node's copy of the colony's history. May be nil.
+	Archive Archive
+}
+
+// Archive keeps runs. Safe for concurrent use.
+type Archive interface {
+	// IDs lists all runs, Find returns one (NotExist if there is none).
+	IDs() ([]string, error)
+	Find(id string) (*bench.Run, error)
+	// Fetch takes over what a node has and this one lacks, and tells how many that were.
+	Fetch(ctx context.Context, from honeyant.NodeID) (int, error)
 }
 
 // Server answers measurements of other nodes. Safe for concurrent use.
@@ -71,15 +84,15 @@ func (s *Server) Serve(ctx context.Context, l rpc.Listener) error {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			err := s.converse(ctx, conn, true)
+			err := s.converse(ctx, conn, conn.Peer())
 			s.o.Log.Debug("measuring connection ended", "peer", conn.Peer(), "err", err)
 		}()
 	}
 }
 
-// converse answers the requests of one connection until it ends. A connection without TLS
-// may only bring streams.
-func (s *Server) converse(ctx context.Context, conn net.Conn, trusted bool) error {
+// converse answers the requests of one connection until it ends. A connection without TLS,
+// whose peer is nobody, may only bring streams.
+func (s *Server) converse(ctx context.Context, conn net.Conn, peer honeyant.NodeID) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer conn.Close()
@@ -95,14 +108,20 @@ func (s *Server) converse(ctx context.Context, conn net.Conn, trusted bool) erro
 		switch {
 		case q.Op == opReceive:
 			err = s.receive(ctx, conn)
-		case !trusted:
+		case peer == 0:
 			err = errors.New("only streams here")
 		case q.Op == opEcho:
 			return echo(conn)
 		case q.Op == opRaw:
 			return s.raw(ctx, conn, q)
+		case q.Op == opSSH:
+			return s.ssh(ctx, conn)
+		case q.Op == opTime:
+			err = writeMessage(conn, answer{Clock: time.Now().UnixNano()})
 		case q.Op == opPairs, q.Op == opGroups:
 			err = s.work(ctx, cancel, conn, q)
+		case s.o.Archive != nil && (q.Op == opHistory || q.Op == opRun || q.Op == opFetch):
+			err = s.archive(ctx, conn, peer, q)
 		default:
 			err = refuse(conn, honeyant.E("pair.Serve", honeyant.Unsupported, q.Op, errors.New("this node does not know the measurement; is it older?")))
 		}
@@ -195,10 +214,47 @@ func (s *Server) acceptRaw(ctx context.Context, ln net.Listener, token []byte, s
 				conn.Close()
 				return
 			}
-			err := s.converse(ctx, conn, false)
+			err := s.converse(ctx, conn, 0)
 			s.o.Log.Debug("measuring stream ended", "from", conn.RemoteAddr(), "err", err)
 		}()
 	}
+}
+
+// ssh runs an sshd for as long as conn lives [P3].
+func (s *Server) ssh(ctx context.Context, conn net.Conn) error {
+	if s.o.SSH == nil {
+		return refuse(conn, honeyant.E("pair.SSH", honeyant.Unsupported, "", errors.New("this node starts no sshd")))
+	}
+	login, stop, err := s.o.SSH(ctx)
+	if err != nil {
+		return writeMessage(conn, answer{Kind: honeyant.KindOf(err), Error: plain(err)})
+	}
+	if err := writeMessage(conn, answer{Login: &login}); err != nil {
+		return errors.Join(err, stop())
+	}
+	conn.SetReadDeadline(time.Time{})
+	_, err = conn.Read(make([]byte, 1))
+	return errors.Join(err, stop())
+}
+
+// archive answers what is asked about the history.
+func (s *Server) archive(ctx context.Context, conn net.Conn, peer honeyant.NodeID, q request) error {
+	var a answer
+	var err error
+	switch q.Op {
+	case opHistory:
+		a.IDs, err = s.o.Archive.IDs()
+	case opRun:
+		a.Run, err = s.o.Archive.Find(q.ID)
+	case opFetch:
+		var n int
+		n, err = s.o.Archive.Fetch(ctx, peer)
+		a.Bytes = int64(n)
+	}
+	if err != nil {
+		return refuse(conn, err)
+	}
+	return writeMessage(conn, a)
 }
 
 // work lets this node measure, and tells the steps. The caller's end cancels it [P3].

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -20,6 +21,7 @@ import (
 	"github.com/honeyant/honeyant/cmd/command"
 	"github.com/honeyant/honeyant/config"
 	"github.com/honeyant/honeyant/internal/version"
+	"github.com/honeyant/honeyant/node"
 )
 
 // benchOptions are the flags of honeyant bench.
@@ -42,11 +44,12 @@ func newBench(o *options) *cobra.Command {
 		Short: "measure this machine, or every machine of the colony and the way between them",
 		Long: `Measures in groups: ` + strings.Join(bench.Groups(), ", ") + `. Without a group
 it takes those that need no other machine. Nothing has to be installed and nothing is left
-behind; the result goes into the history. doc/measuring.md says how each figure comes about.
+behind; the result goes into the history, which on a machine of a colony is the colony's:
+every node keeps it. doc/measuring.md says how each figure comes about.
 
 ssh measures the way to HOST; without HOST, to a private sshd on this machine.
-net with --all-pairs or --to measures between the nodes of the colony; --all-nodes runs the
-groups on every node.
+--all-pairs and --to measure net and ssh between the nodes of the colony; --all-nodes runs
+the groups on every node. Both together do the whole colony.
 
 Exit codes: 0 measured, 1 failed or stopped, 2 wrong usage, no space, or a program is missing
 (nothing was measured), 3 nobody answered.`,
@@ -55,6 +58,8 @@ Exit codes: 0 measured, 1 failed or stopped, 2 wrong usage, no space, or a progr
   honeyant bench --profile full --dry-run --cost-gb 0.09 --cost-million-ops 0.2
   honeyant bench ssh backup.example
   honeyant bench net --all-pairs --json
+  honeyant bench --all-nodes --all-pairs          # the whole colony
+  honeyant bench history
   honeyant bench burst --for 30m`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return b.start(cmd.Context(), args) },
@@ -171,10 +176,53 @@ func (b *benchOptions) finish(ctx context.Context, runs []*bench.Run) error {
 	if !b.noHistory {
 		for _, run := range runs {
 			if len(run.Results) > 0 {
-				kept = errors.Join(kept, history.Append(context.WithoutCancel(ctx), b.historyDir(), run))
+				kept = errors.Join(kept, b.keep(context.WithoutCancel(ctx), run))
 			}
 		}
 	}
+	return b.show(runs, kept)
+}
+
+// keepWait bounds how long the daemon may take to hand a run to the other nodes.
+const keepWait = 2 * time.Minute
+
+// keep adds a run to the history: through the daemon on a machine of a colony, so that every
+// node has it; into the directory where none runs, or another was named.
+func (b *benchOptions) keep(ctx context.Context, run *bench.Run) error {
+	dir := b.historyDir()
+	if b.history != "" || dir != filepath.Join(b.dir, "bench") {
+		return history.Append(ctx, dir, run)
+	}
+	ctx, cancel := context.WithTimeout(ctx, keepWait)
+	defer cancel()
+	var kept *node.Kept
+	err := b.client().Stream(ctx, "/bench/keep", run, func(line []byte) error {
+		var l node.BenchLine
+		err := json.Unmarshal(line, &l)
+		kept = l.Kept
+		return err
+	})
+	if err != nil || kept == nil || kept.Error != "" {
+		return history.Append(ctx, dir, run) // the nodes fetch it when the daemon is back
+	}
+	b.tellKept(kept)
+	return nil
+}
+
+// tellKept says on which nodes the history has the runs now.
+func (b *benchOptions) tellKept(k *node.Kept) {
+	if b.json || k == nil {
+		return
+	}
+	line := "kept in the colony's history on " + strings.Join(k.Nodes, ", ")
+	if len(k.Missed) > 0 {
+		line += "; fetched later by " + strings.Join(k.Missed, "; ")
+	}
+	fmt.Fprintln(os.Stderr, line)
+}
+
+// show prints the runs; kept is what went wrong with keeping them.
+func (b *benchOptions) show(runs []*bench.Run, kept error) error {
 	if len(runs) == 1 && len(runs[0].Results) == 0 && len(runs[0].Skipped) > 0 && !b.json {
 		return nothingMeasured(runs[0])
 	}

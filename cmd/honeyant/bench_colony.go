@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -13,6 +15,7 @@ import (
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/admin"
 	"github.com/honeyant/honeyant/bench"
+	"github.com/honeyant/honeyant/bench/history"
 	"github.com/honeyant/honeyant/bench/pair"
 	"github.com/honeyant/honeyant/cmd/command"
 	"github.com/honeyant/honeyant/node"
@@ -33,29 +36,43 @@ func (c *colonyOptions) flags(f *pflag.FlagSet) {
 func (c *colonyOptions) wanted() bool { return c.allPairs || c.allNodes || len(c.to) > 0 }
 
 func (c *colonyOptions) validate(groups []string) error {
-	kinds := 0
-	for _, set := range []bool{c.allPairs, c.allNodes, len(c.to) > 0} {
-		if set {
-			kinds++
-		}
-	}
-	if kinds > 1 {
-		return command.Usagef("one of --all-pairs, --all-nodes and --to")
-	}
-	if c.allNodes {
-		for _, g := range groups {
-			if g == "ssh" || g == "burst" {
-				return command.Usagef("%s is measured on one machine at a time: honeyant bench %s", g, g)
-			}
-		}
-		return nil
+	if len(c.to) > 0 && (c.allPairs || c.allNodes) {
+		return command.Usagef("--to measures from this node only: leave --all-pairs and --all-nodes away")
 	}
 	for _, g := range groups {
-		if g != "net" {
-			return command.Usagef("only net is measured between nodes, not %s", g)
+		switch {
+		case g == "burst":
+			return command.Usagef("burst is measured on one machine at a time: honeyant bench burst")
+		case c.allNodes && !c.allPairs && g == "ssh":
+			return command.Usagef("ssh is measured between nodes: honeyant bench ssh --all-pairs")
+		case !c.allNodes && !slices.Contains(pairGroups(), g):
+			return command.Usagef("only %s are measured between nodes, not %s", strings.Join(pairGroups(), " and "), g)
 		}
 	}
 	return nil
+}
+
+// pairGroups are what is measured between nodes.
+func pairGroups() []string { return []string{"net", "ssh"} }
+
+// requests are what the daemon is asked, one after the other.
+func (b *benchOptions) requests() (list []node.BenchRequest) {
+	c := b.colony
+	work := pair.Work{Groups: b.run.Groups, Profile: b.run.Profile, Gentle: b.run.Gentle, Size: b.run.SizeBytes}
+	keep := !b.noHistory && b.history == ""
+	alone, between := work, work
+	alone.Groups = slices.DeleteFunc(slices.Clone(work.Groups), func(g string) bool { return c.allPairs && g == "ssh" })
+	between.Groups = slices.DeleteFunc(slices.Clone(work.Groups), func(g string) bool { return !slices.Contains(pairGroups(), g) })
+	if len(work.Groups) == 0 {
+		between.Groups = pairGroups()
+	}
+	if c.allNodes && (len(alone.Groups) > 0 || len(work.Groups) == 0) {
+		list = append(list, node.BenchRequest{AllNodes: true, Work: alone, Keep: keep})
+	}
+	if (c.allPairs || len(c.to) > 0) && len(between.Groups) > 0 {
+		list = append(list, node.BenchRequest{AllPairs: c.allPairs, To: c.to, Work: between, Keep: keep})
+	}
+	return list
 }
 
 // startColony lets the daemon measure nodes or pairs.
@@ -63,56 +80,87 @@ func (b *benchOptions) startColony(ctx context.Context) error {
 	if err := b.colony.validate(b.run.Groups); err != nil {
 		return err
 	}
-	req := node.BenchRequest{AllPairs: b.colony.allPairs, AllNodes: b.colony.allNodes, To: b.colony.to,
-		Work: pair.Work{Groups: b.run.Groups, Profile: b.run.Profile, Gentle: b.run.Gentle, Size: b.run.SizeBytes}}
 	if b.dryRun {
 		return b.printColonyPlan(ctx)
 	}
-	show := newBenchProgress(b.json)
-	var runs []*bench.Run
-	var skipped []bench.Skip
-	var failed error
-	err := b.client().Stream(ctx, "/bench", req, func(line []byte) error {
-		var l node.BenchLine
-		if err := json.Unmarshal(line, &l); err != nil {
-			return honeyant.E("bench", honeyant.Corrupt, "", err)
+	c := colonyRuns{show: newBenchProgress(b.json)}
+	var err error
+	for _, req := range b.requests() {
+		if err = b.client().Stream(ctx, "/bench", req, c.line); err != nil {
+			break
 		}
-		switch {
-		case l.Step != nil:
-			show.step(l.Step)
-		case l.Run != nil:
-			runs = append(runs, l.Run)
-		case l.Skip != nil:
-			skipped = append(skipped, *l.Skip)
-		case l.Error != "":
-			failed = &admin.Remote{Kind: l.Kind, Text: l.Error}
-		}
-		return nil
-	})
-	show.end()
-	if err != nil && len(runs) == 0 {
-		return err
 	}
-	for _, k := range skipped {
+	c.show.end()
+	return b.finishColony(ctx, &c, err)
+}
+
+// colonyRuns is what the daemon told.
+type colonyRuns struct {
+	show    *benchProgress
+	runs    []*bench.Run
+	skipped []bench.Skip
+	failed  error
+	kept    *node.Kept
+}
+
+func (c *colonyRuns) line(text []byte) error {
+	var l node.BenchLine
+	if err := json.Unmarshal(text, &l); err != nil {
+		return honeyant.E("bench", honeyant.Corrupt, "", err)
+	}
+	switch {
+	case l.Step != nil:
+		c.show.step(l.Step)
+	case l.Run != nil:
+		c.runs = append(c.runs, l.Run)
+	case l.Skip != nil:
+		c.skipped = append(c.skipped, *l.Skip)
+	case l.Kept != nil:
+		c.kept = l.Kept
+	case l.Error != "":
+		c.failed = &admin.Remote{Kind: l.Kind, Text: l.Error}
+	}
+	return nil
+}
+
+// finishColony prints what was measured and chooses the exit code; fault is that of the socket.
+func (b *benchOptions) finishColony(ctx context.Context, c *colonyRuns, fault error) error {
+	if fault != nil && len(c.runs) == 0 {
+		return fault
+	}
+	for _, k := range c.skipped {
 		name := k.Name
 		if k.Peer != nil {
 			name = k.Peer.From + " → " + k.Peer.To
 		}
 		fmt.Fprintf(os.Stderr, "honeyant: not measured: %s: %s\n", name, k.Reason)
 	}
-	if failed != nil && len(runs) == 0 {
-		if errors.Is(failed, honeyant.NotExist) { // a name that no node has
-			return command.Usage(failed)
+	if c.failed != nil && len(c.runs) == 0 {
+		if errors.Is(c.failed, honeyant.NotExist) { // a name that no node has
+			return command.Usage(c.failed)
 		}
-		return failed
+		return c.failed
 	}
-	if len(runs) == 0 {
+	if len(c.runs) == 0 {
 		return &honeyant.Error{Kind: honeyant.Unavailable, Err: fmt.Errorf("nothing could be measured")}
 	}
-	if err := b.finish(ctx, runs); err != nil {
+	var kept error
+	switch {
+	case c.kept != nil && c.kept.Error != "":
+		kept = errors.New(c.kept.Error)
+	case c.kept != nil:
+		b.tellKept(c.kept)
+	case b.history != "" && !b.noHistory:
+		for _, run := range c.runs {
+			if len(run.Results) > 0 {
+				kept = errors.Join(kept, history.Append(context.WithoutCancel(ctx), b.history, run))
+			}
+		}
+	}
+	if err := b.show(c.runs, kept); err != nil {
 		return err
 	}
-	if err != nil || failed != nil || len(b.colony.to) > 0 && len(skipped) > 0 {
+	if fault != nil || c.failed != nil || len(b.colony.to) > 0 && len(c.skipped) > 0 {
 		return command.Silent(command.Unreachable)
 	}
 	return nil
@@ -136,10 +184,14 @@ func (b *benchOptions) printColonyPlan(ctx context.Context) error {
 	if len(b.colony.to) > 0 {
 		pairs = len(b.colony.to)
 	}
-	use := pair.Estimate(b.run.Profile == bench.Full, b.run.Gentle)
+	groups := b.run.Groups
+	if len(groups) == 0 {
+		groups = pairGroups()
+	}
+	use := pair.Estimate(groups, b.run.Profile == bench.Full, b.run.Gentle)
 	use.NetBytes *= int64(pairs)
 	use.Lasts *= time.Duration(pairs)
-	plan := &bench.Plan{Groups: []string{"net"}, Profile: b.run.Profile, Uses: []bench.Use{}, Total: use}
+	plan := &bench.Plan{Groups: groups, Profile: b.run.Profile, Uses: []bench.Use{}, Total: use}
 	plan.Total.Group = fmt.Sprintf("%d pairs", pairs)
 	return b.printPlan(plan)
 }

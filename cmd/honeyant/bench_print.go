@@ -108,6 +108,9 @@ func printRun(run *bench.Run) {
 	for _, reason := range order {
 		fmt.Printf("left out: %s: %s\n", strings.Join(reasons[reason], ", "), reason)
 	}
+	if s := run.Spent; s != nil {
+		fmt.Printf("Spent: %s written to disks, %s read from them, %s sent by this machine.\n", bytesText(s.WriteBytes), bytesText(s.ReadBytes), bytesText(s.NetSentBytes))
+	}
 	if run.Tainted {
 		fmt.Printf("Not idle (results marked * may be too low): %s.\n", strings.Join(run.Why, "; "))
 	}

@@ -55,7 +55,7 @@ func newRoot() *cobra.Command {
 	root.PersistentFlags().StringVar(&o.dir, "dir", dir, "directory of this node ($HONEYANT_DIR)")
 	root.PersistentFlags().BoolVar(&o.json, "json", false, "print JSON")
 	bench := newBench(o)
-	bench.AddCommand(newBenchReport(o), newBenchCompare(o))
+	bench.AddCommand(newBenchReport(o), newBenchCompare(o), newBenchHistory(o))
 	root.AddCommand(
 		newDemo(o), newInit(o), newJoin(o), newServe(o), newMount(o), newUmount(o), newStatus(o),
 		newNode(o), newStore(o), newVolume(o), newToken(o), newPolicy(o), newWhy(o), newWorker(o),
