@@ -169,7 +169,7 @@ func (c *extentCache) chunksOf(s span, parts []chunkPart) []chunkPart {
 			continue
 		}
 		from, to := max(s.from, int64(e.Offset)), min(s.to, int64(e.End()))
-		parts = append(parts, chunkPart{ref: c.chunks[e.Chunk], off: e.ChunkOffset + uint32(from-int64(e.Offset)), length: uint32(to - from)})
+		parts = append(parts, chunkPart{ref: c.chunks[e.Chunk], at: from, off: e.ChunkOffset + uint32(from-int64(e.Offset)), length: uint32(to - from)})
 	}
 	return parts
 }

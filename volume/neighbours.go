@@ -80,7 +80,7 @@ func (v *Volume) loadPiece(ref honeyant.ChunkRef, i int) {
 	if n <= 0 {
 		return
 	}
-	e := v.cache.begin(pieceKey{ref.ID, uint32(i)}, n)
+	e, _ := v.cache.begin(pieceKey{ref.ID, uint32(i)}, n)
 	if e == nil {
 		return
 	}

@@ -58,7 +58,9 @@ func (f *File) read(ctx context.Context, p []byte, off int64) (int, error) {
 			}
 			continue
 		}
-		f.readAhead(off, n)
+		if refetched == 0 {
+			f.readAhead(off, n)
+		}
 		err := f.v.fillAll(ctx, pieces)
 		if err == nil {
 			return n, nil

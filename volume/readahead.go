@@ -21,9 +21,11 @@ const (
 	aheadSlack = 1 << 20
 	aheadFirst = 1 << 20
 	aheadMost  = 8 << 20
+	aheadStep  = 1 << 20 // what is asked for at once: a piece of the cache, so that loads begin one after another
 )
 
-// step notes a read and tells which range to ask for now; empty: none.
+// step notes a read and tells which range to ask for now; empty: none. The read itself belongs to it where it was not
+// asked for before: who asks for a part of a piece beside its load fetches it twice.
 func (r *readAhead) step(off int64, n int, most int64) span {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -36,16 +38,17 @@ func (r *readAhead) step(off int64, n int, most int64) span {
 	if r.streak++; r.streak < 2 {
 		return span{}
 	}
-	if r.until <= r.next+r.window/2 { // half of it is used up: ask for more
-		r.window = min(max(2*r.window, aheadFirst), most)
-		s := span{max(r.until, r.next), r.next + r.window}
-		r.until = max(r.until, s.to)
-		return s
+	window := min(max(2*r.window, aheadFirst), most)
+	if r.until >= end && r.until+aheadStep > r.next+window {
+		return span{}
 	}
-	return span{}
+	r.window = window
+	s := span{max(r.until, off), r.next + window}
+	r.until = s.to
+	return s
 }
 
-// reached corrects step: only up to here extents are known, or the file ends here.
+// reached corrects step: only up to here it could be asked for.
 func (r *readAhead) reached(to int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -66,29 +69,37 @@ func (f *File) readAhead(off int64, n int) {
 	in.mu.Lock()
 	want.to = min(want.to, int64(in.attr.Size), in.ext.knownFrom(want.from))
 	var one [8]chunkPart
-	pieces := in.ext.chunksOf(want, one[:0])
+	parts := in.ext.chunksOf(want, one[:0])
 	in.mu.Unlock()
-	f.ahead.reached(want.to)
-	for _, p := range pieces {
-		v.load(p.ref, int(p.off), int(p.off)+int(p.length))
+	for _, p := range parts {
+		if upto := v.load(p.ref, int(p.off), int(p.off+p.length)); upto < int(p.off+p.length) { // the rest when there is room
+			want.to = p.at + max(0, int64(upto)-int64(p.off))
+			break
+		}
 	}
+	f.ahead.reached(want.to)
 }
 
 // part of a chunk that a file range needs.
 type chunkPart struct {
 	ref         honeyant.ChunkRef
+	at          int64 // where in the file
 	off, length uint32
 }
 
-// load starts loading the pieces of a chunk that [from, to) touches, as far as there is room.
-func (v *Volume) load(ref honeyant.ChunkRef, from, to int) {
+// load starts loading the pieces of a chunk that [from, to) touches, as far as there is room, and tells up to where
+// that is.
+func (v *Volume) load(ref honeyant.ChunkRef, from, to int) int {
 	size := v.cache.size
 	for i := from / size; i*size < to; i++ {
 		n := min(size, int(ref.Sum.Length)-i*size)
 		if n <= 0 {
-			return
+			return to
 		}
-		e := v.cache.begin(pieceKey{ref.ID, uint32(i)}, n)
+		e, room := v.cache.begin(pieceKey{ref.ID, uint32(i)}, n)
+		if !room {
+			return i * size
+		}
 		if e == nil {
 			continue
 		}
@@ -104,4 +115,5 @@ func (v *Volume) load(ref honeyant.ChunkRef, from, to int) {
 			v.cache.loaded(e, errClosed)
 		}
 	}
+	return to
 }

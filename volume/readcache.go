@@ -33,14 +33,17 @@ type cached struct {
 	n     int
 	ready chan struct{} // closed when it is loaded or err is set
 	err   error
-	pins  int // loading counts as one
-	at    time.Time
+	pins  int       // loading counts as one
+	given int       // bytes that were read out of it, again and again included
+	at    time.Time // of the load, then of the read of its last byte
 	elem  *list.Element
 	on    *list.List
 }
 
-// unreadAge is after how long a piece that nobody read may go.
-const unreadAge = 2 * time.Second
+const (
+	unreadAge = 2 * time.Second       // after which a piece that nobody read to its end may go
+	lateAge   = 50 * time.Millisecond // and one whose end was read before other parts, as the kernel's requests overtake each other
+)
 
 func newReadCache(limit int64) *readCache {
 	c := &readCache{pool: newPool(limit), pieces: map[pieceKey]*cached{}, used: list.New(), unread: list.New()}
@@ -51,12 +54,12 @@ func newReadCache(limit int64) *readCache {
 	return c
 }
 
-// begin makes an entry to be loaded; nil if it is there already or there is no room.
-func (c *readCache) begin(key pieceKey, n int) *cached {
+// begin makes an entry to be loaded; nil if it is there already, or if there is no room.
+func (c *readCache) begin(key pieceKey, n int) (e *cached, room bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.pieces[key] != nil {
-		return nil
+		return nil, true
 	}
 	class := fitClass(int64(n))
 	b := c.pool.try(class)
@@ -64,16 +67,16 @@ func (c *readCache) begin(key pieceKey, n int) *cached {
 		b = c.pool.try(class)
 	}
 	if b == nil {
-		return nil
+		return nil, false
 	}
 	if len(b.b) < n { // a pool too small for whole pieces
 		c.pool.put(b)
-		return nil
+		return nil, false
 	}
-	e := &cached{key: key, buf: b, n: n, ready: make(chan struct{}), pins: 1, at: time.Now()}
+	e = &cached{key: key, buf: b, n: n, ready: make(chan struct{}), pins: 1, at: time.Now()}
 	c.pieces[key] = e
 	c.place(e, c.unread)
-	return e
+	return e, true
 }
 
 // place moves an entry to the end of a list. c.mu is held.
@@ -92,10 +95,11 @@ func (c *readCache) evict() bool {
 			if l == c.unread && time.Since(e.at) < unreadAge {
 				break
 			}
-			if e.pins == 0 {
-				c.drop(e)
-				return true
+			if e.pins > 0 || l == c.used && e.given < e.n && time.Since(e.at) < lateAge {
+				continue
 			}
+			c.drop(e)
+			return true
 		}
 	}
 	return false
@@ -136,11 +140,13 @@ func (c *readCache) pin(key pieceKey) *cached {
 	return e
 }
 
-// done gives back what pin took; atEnd says that its last byte has been read.
-func (c *readCache) done(e *cached, atEnd bool) {
+// done gives back what pin took, after n bytes were read; atEnd says that the last one was among them.
+func (c *readCache) done(e *cached, n int, atEnd bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	e.given += n
 	if atEnd {
+		e.at = time.Now()
 		c.place(e, c.used)
 	}
 	c.unpin(e)
@@ -155,7 +161,7 @@ func (v *Volume) fromCache(ctx context.Context, p piece, cold []piece) []piece {
 		index := off / c.size
 		upto := min(len(p.dst), (index+1)*c.size-int(p.off))
 		if e := c.pin(pieceKey{p.ref.ID, uint32(index)}); e != nil {
-			ok := false
+			ok, inside := false, off-index*c.size
 			select {
 			case <-e.ready:
 				ok = e.err == nil
@@ -165,12 +171,13 @@ func (v *Volume) fromCache(ctx context.Context, p piece, cold []piece) []piece {
 				if at < pos {
 					cold = append(cold, piece{dst: p.dst[at:pos], ref: p.ref, off: p.off + uint32(at)})
 				}
-				inside := off - index*c.size
 				copy(p.dst[pos:upto], e.buf.b[inside:e.n])
 				at = upto
 				v.stats.cacheHits.Add(1)
+				c.done(e, upto-pos, inside+upto-pos >= e.n)
+			} else {
+				c.done(e, 0, false)
 			}
-			c.done(e, ok && off-index*c.size+upto-pos >= e.n)
 		}
 		pos = upto
 	}
