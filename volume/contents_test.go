@@ -12,7 +12,7 @@ import (
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/meta"
-	"github.com/honeyant/honeyant/meta/remote"
+	"github.com/honeyant/honeyant/rpc/rpctest"
 	"github.com/honeyant/honeyant/volume"
 	"github.com/honeyant/honeyant/volume/volumetest"
 )
@@ -198,25 +198,25 @@ func TestRememberedChunkIsGone(t *testing.T) {
 func TestUnlinkWhileOpenElsewhere(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		before func(*volumetest.Cluster, *road)
-		after  func(*volumetest.Cluster, *road)
+		before func(*volumetest.Cluster, *rpctest.Road)
+		after  func(*volumetest.Cluster, *rpctest.Road)
 
 		journal bool
 	}{
 		{"InForce", nil, nil, false},
 		{"Exclusive", nil, nil, true},
-		{"ExclusiveThenCutOff", nil, func(_ *volumetest.Cluster, r *road) { r.cutFor(4 * time.Second) }, true},
+		{"ExclusiveThenCutOff", nil, func(_ *volumetest.Cluster, r *rpctest.Road) { r.CutFor(4 * time.Second) }, true},
 		{"ThenEpochChanges", nil, changeEpoch, false},
 		{"EpochHasChanged", changeEpoch, nil, false},
-		{"CutOff", func(_ *volumetest.Cluster, r *road) { r.cutFor(4 * time.Second) }, nil, false},
-		{"ThenCutOff", nil, func(_ *volumetest.Cluster, r *road) { r.cutFor(4 * time.Second) }, false},
-		{"WasCutOff", func(_ *volumetest.Cluster, r *road) { r.cutFor(3 * time.Second); time.Sleep(5 * time.Second) }, nil, false},
+		{"CutOff", func(_ *volumetest.Cluster, r *rpctest.Road) { r.CutFor(4 * time.Second) }, nil, false},
+		{"ThenCutOff", nil, func(_ *volumetest.Cluster, r *rpctest.Road) { r.CutFor(4 * time.Second) }, false},
+		{"WasCutOff", func(_ *volumetest.Cluster, r *rpctest.Road) { r.CutFor(3 * time.Second); time.Sleep(5 * time.Second) }, nil, false},
 	} {
 		for _, same := range []bool{false, true} {
 			t.Run(fmt.Sprint(c.name, same), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					cl := volumetest.NewCluster(t, 1, 1<<30)
-					v, s, way := openOverRoad(t, cl, func(o *volume.Options) { o.NoJournal = !c.journal })
+					v, s, way := openOverRoad(t, cl, [2]uint64{1, 2}, func(o *volume.Options) { o.NoJournal = !c.journal })
 					content := pattern(10_000, 7)
 					dir := mkdir(t, v, honeyant.RootIno, "d")
 					makeFile(t, v, dir, "f", content)
@@ -263,20 +263,6 @@ func TestUnlinkWhileOpenElsewhere(t *testing.T) {
 	}
 }
 
-// changeEpoch makes the leader begin again without what it had in memory.
-func changeEpoch(c *volumetest.Cluster, _ *road) {
-	before, _ := c.Leader.Epoch()
-	c.CutQuorum(true)
-	_, _ = meta.Do(bg, c.Leader.Direct(), &meta.PutSetting{Name: "x", Value: []byte("y")})
-	c.CutQuorum(false)
-	for {
-		if now, ok := c.Leader.Epoch(); ok && now != before {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
-
 func orphansOf(t testing.TB, c *volumetest.Cluster) uint64 {
 	t.Helper()
 	r, err := meta.Do(bg, c.Leader.Direct(), &meta.Counts{Volume: honeyant.MainVolume})
@@ -284,33 +270,6 @@ func orphansOf(t testing.TB, c *volumetest.Cluster) uint64 {
 		t.Fatal(err)
 	}
 	return r.Orphans
-}
-
-// openOverRoad opens a volume whose way to the leader can be cut.
-func openOverRoad(t *testing.T, c *volumetest.Cluster, change func(*volume.Options)) (*volume.Volume, *volumetest.Leased, *road) {
-	h := remote.NewServer(remote.ServerOptions{Leader: func() (*meta.Leader, bool) { return c.Leader, true }})
-	r := &road{h: h, rng: rand.New(rand.NewPCG(1, 2))}
-	s := c.NewLeased(t, func(o *remote.Options) {
-		o.Local, o.Caller, o.Candidates = nil, r, func() []honeyant.NodeID { return []honeyant.NodeID{1} }
-	})
-	v := c.Open(t, func(o *volume.Options) {
-		o.Meta, o.Deadline = s, 30*time.Second
-		change(o)
-	})
-	for range 1000 {
-		if _, ok := s.Era(); ok {
-			return v, s, r
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatal("no leases")
-	return nil, nil, nil
-}
-
-func (r *road) cutFor(d time.Duration) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.cut = time.Now().Add(d)
 }
 
 // Whatever is open can be read, whoever unlinks it meanwhile, over ways that are cut and changes of the epoch; and
@@ -332,39 +291,21 @@ func outlive(t *testing.T, seed uint64, journal bool) {
 	}
 	c := volumetest.NewCluster(t, 1, 1<<30)
 	var volumes []*volume.Volume
-	var roads []*road
+	var roads []*rpctest.Road
 	var sessions []*volumetest.Leased
-	for range 3 {
-		v, s, r := openOverRoad(t, c, func(o *volume.Options) { o.NoJournal = !journal })
+	for i := range 3 {
+		v, s, r := openOverRoad(t, c, [2]uint64{seed, uint64(i)}, func(o *volume.Options) { o.NoJournal = !journal })
 		volumes, sessions, roads = append(volumes, v), append(sessions, s), append(roads, r)
 	}
 	dir := mkdir(t, volumes[0], honeyant.RootIno, "d")
-	var clients, trouble sync.WaitGroup
-	over := make(chan struct{})
+	var clients sync.WaitGroup
 	for id := range 6 {
 		v, rng := volumes[id%3], rand.New(rand.NewPCG(seed, uint64(id)))
 		clients.Go(func() { openAndUnlink(t, v, dir, rng) })
 	}
-	trouble.Go(func() {
-		rng := rand.New(rand.NewPCG(seed, 99))
-		for {
-			select {
-			case <-over:
-				return
-			case <-time.After(time.Duration(rng.ExpFloat64() * float64(time.Second))):
-			}
-			if n := rng.IntN(5); n < 3 {
-				roads[n].cutFor(time.Duration(rng.Int64N(int64(longest))))
-			} else {
-				c.CutQuorum(true)
-				time.Sleep(time.Duration(rng.Int64N(int64(300 * time.Millisecond))))
-				c.CutQuorum(false)
-			}
-		}
-	})
+	end := trouble(c, roads, seed, time.Second, longest)
 	clients.Wait()
-	close(over)
-	trouble.Wait()
+	end()
 	time.Sleep(time.Minute)
 	for _, s := range sessions {
 		if slots, open := s.Status(); slots+open != 0 {

@@ -2,8 +2,6 @@ package volume_test
 
 import (
 	"cmp"
-	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -16,50 +14,10 @@ import (
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/meta"
-	"github.com/honeyant/honeyant/meta/remote"
-	"github.com/honeyant/honeyant/rpc"
+	"github.com/honeyant/honeyant/rpc/rpctest"
 	"github.com/honeyant/honeyant/volume"
 	"github.com/honeyant/honeyant/volume/volumetest"
 )
-
-// road is one node's way to the leader: slow at times, and cut at others.
-type road struct {
-	h   rpc.Handler
-	mu  sync.Mutex // guards below
-	rng *rand.Rand
-	cut time.Time // until then
-}
-
-// Call implements rpc.Caller.
-func (r *road) Call(ctx context.Context, _ honeyant.NodeID, m rpc.Method, req []byte) ([]byte, error) {
-	lost := honeyant.E("road", honeyant.Unavailable, "", errors.New("cut"))
-	for way := range 2 {
-		r.mu.Lock()
-		delay := time.Duration(r.rng.ExpFloat64() * float64(3*time.Millisecond))
-		if r.rng.IntN(50) == 0 {
-			delay *= 100
-		}
-		r.mu.Unlock()
-		select {
-		case <-time.After(delay):
-		case <-ctx.Done():
-			return nil, lost
-		}
-		r.mu.Lock()
-		cut := time.Now().Before(r.cut)
-		r.mu.Unlock()
-		if cut {
-			return nil, lost
-		}
-		if way == 0 {
-			var err error
-			if req, err = r.h(ctx, 1, m, req); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return req, nil
-}
 
 // linearOp is an operation on a name, or on the size of the file "reg".
 type linearOp struct {
@@ -124,16 +82,11 @@ func TestNamesAreLinearizable(t *testing.T) {
 func linearRun(t *testing.T, seed uint64) {
 	t.Logf("seed %d", seed)
 	c := volumetest.NewCluster(t, 1, 1<<30)
-	h := remote.NewServer(remote.ServerOptions{Leader: func() (*meta.Leader, bool) { return c.Leader, true }})
 	var volumes []*volume.Volume
-	var roads []*road
+	var roads []*rpctest.Road
 	for i := range 3 {
-		r := &road{h: h, rng: rand.New(rand.NewPCG(seed, uint64(i)))}
-		s := c.NewLeased(t, func(o *remote.Options) {
-			o.Local, o.Caller, o.Candidates = nil, r, func() []honeyant.NodeID { return []honeyant.NodeID{1} }
-		})
-		volumes = append(volumes, c.Open(t, func(o *volume.Options) { o.Meta, o.Deadline = s, 30*time.Second }))
-		roads = append(roads, r)
+		v, _, r := openOverRoad(t, c, [2]uint64{seed, uint64(i)}, nil)
+		volumes, roads = append(volumes, v), append(roads, r)
 	}
 	reg, err := volumes[0].Make(bg, volume.NewNode{Parent: honeyant.RootIno, Name: "reg", Mode: honeyant.ModeFile | 0o644})
 	if err != nil {
@@ -169,30 +122,9 @@ func linearRun(t *testing.T, seed uint64) {
 			}
 		})
 	}
-	over := make(chan struct{})
-	var trouble sync.WaitGroup
-	trouble.Go(func() {
-		rng := rand.New(rand.NewPCG(seed, 99))
-		for {
-			select {
-			case <-over:
-				return
-			case <-time.After(time.Duration(rng.ExpFloat64() * float64(500*time.Millisecond))):
-			}
-			if r := rng.IntN(5); r < 3 {
-				roads[r].mu.Lock()
-				roads[r].cut = time.Now().Add(time.Duration(rng.Int64N(int64(3 * time.Second))))
-				roads[r].mu.Unlock()
-			} else {
-				c.CutQuorum(true)
-				time.Sleep(time.Duration(rng.Int64N(int64(300 * time.Millisecond))))
-				c.CutQuorum(false)
-			}
-		}
-	})
+	end := trouble(c, roads, seed, 500*time.Millisecond, 3*time.Second)
 	clients.Wait()
-	close(over)
-	trouble.Wait()
+	end()
 	hits, misses, recalls, local, lost := uint64(0), uint64(0), uint64(0), uint64(0), uint64(0)
 	for _, v := range volumes {
 		st := v.Stats()

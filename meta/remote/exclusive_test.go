@@ -1,7 +1,6 @@
 package remote_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -14,7 +13,7 @@ import (
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/meta"
-	"github.com/honeyant/honeyant/rpc"
+	"github.com/honeyant/honeyant/rpc/rpctest"
 )
 
 // jotterOp is an operation on a name in one of two directories, or on the owner of the file "reg".
@@ -78,60 +77,25 @@ type jotters struct {
 	reg  honeyant.Ino
 	all  []*jotter
 
+	roads []*rpctest.Road // of the sessions
+
 	mu  sync.Mutex // guards below
 	ops []porcupine.Operation
-	rng *rand.Rand
-	cut []time.Time // until when a session is cut off
-}
-
-// way is a session's way to the leaders: slow at times, and cut at others.
-type way struct {
-	*jotters
-	n int
-}
-
-// Call implements rpc.Caller.
-func (w way) Call(ctx context.Context, node honeyant.NodeID, m rpc.Method, req []byte) (resp []byte, err error) {
-	lost := honeyant.E("way", honeyant.Unavailable, "", errors.New("cut"))
-	for back := range 2 {
-		w.mu.Lock()
-		delay := min(time.Duration(w.rng.ExpFloat64()*float64(2*time.Millisecond)), 20*time.Millisecond)
-		if w.rng.IntN(50) == 0 {
-			delay *= 10
-		}
-		w.mu.Unlock()
-		select {
-		case <-time.After(delay):
-		case <-ctx.Done():
-			return nil, lost
-		}
-		w.mu.Lock()
-		cut := time.Now().Before(w.cut[w.n])
-		w.mu.Unlock()
-		if cut {
-			return nil, lost
-		}
-		if back == 0 {
-			if resp, err = w.c.Call(ctx, node, m, req); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return resp, nil
 }
 
 func newJotters(t *testing.T, seed uint64) *jotters {
-	r := &jotters{t: t, c: newColony(t), rng: rand.New(rand.NewPCG(seed, 1)), cut: make([]time.Time, 3)}
-	r.c.lead(0)
-	r.c.found()
+	r := &jotters{t: t, c: founded(t)}
 	l := r.c.leaders[0].Direct()
 	for i := range r.dirs {
 		r.dirs[i] = must(t, l, &meta.Make{Volume: 1, Parent: honeyant.RootIno, Name: fmt.Sprint("d", i), Mode: honeyant.ModeDir | 0o755}).Attr.Ino
 	}
 	r.reg = must(t, l, create("reg")).Attr.Ino
-	for n := range r.cut {
+	for n := range 3 {
+		road := rpctest.NewRoad(r.c, 2*time.Millisecond, 10, seed, uint64(n))
+		road.Most = 20 * time.Millisecond
+		r.roads = append(r.roads, road)
 		o := r.c.options()
-		o.Caller, o.Clock = way{r, n}, func() time.Duration { return 0 }
+		o.Caller, o.Clock = road, func() time.Duration { return 0 }
 		r.all = append(r.all, newJotter(t, r.c.open(o), seed+uint64(n)))
 	}
 	return r
@@ -233,7 +197,7 @@ func (r *jotters) end() (local, asked, refused int64, lost int) {
 		local, asked, refused = local+j.local.Load(), asked+j.asked.Load(), refused+j.refused.Load()
 		lost += j.lost
 	}
-	for n := range r.cut {
+	for n := range r.roads {
 		r.do(100+n, r.all[n], jotterOp{name: "reg", op: "get"})
 		for _, name := range []string{"a", "b", "c"} {
 			for at := range r.dirs {
@@ -247,11 +211,17 @@ func (r *jotters) end() (local, asked, refused int64, lost int) {
 	return local, asked, refused, lost
 }
 
-func (r *jotters) isolate(n int, d time.Duration) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if time.Since(r.cut[n]) > time.Second { // it has had time to come back
-		r.cut[n] = time.Now().Add(d)
+// trouble cuts one of the three roads of so many ways to make trouble; the others make another node lead.
+func (r *jotters) trouble(ways int, longest time.Duration) func(*rand.Rand) {
+	return func(rng *rand.Rand) {
+		n := rng.IntN(ways)
+		if n >= len(r.roads) {
+			r.change(rng)
+			return
+		}
+		if time.Since(r.roads[n].CutUntil()) > time.Second { // it has had time to come back
+			r.roads[n].CutFor(time.Duration(rng.Int64N(int64(longest))))
+		}
 	}
 }
 
@@ -275,13 +245,7 @@ func TestExclusiveLeasesAreLinearizable(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r := newJotters(t, seed)
 			time.Sleep(time.Second)
-			r.run(seed, 100, func(rng *rand.Rand) {
-				if which := rng.IntN(5); which < 3 {
-					r.isolate(which, time.Duration(rng.Int64N(int64(300*time.Millisecond))))
-				} else {
-					r.change(rng)
-				}
-			})
+			r.run(seed, 100, r.trouble(5, 300*time.Millisecond))
 			local, asked, refused, lost := r.end()
 			t.Logf("seed %d: %d operations, %d local, %d asked", seed, len(r.ops), local, asked)
 			if refused > 0 || lost > 0 {
@@ -305,13 +269,7 @@ func TestLongCuts(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r := newJotters(t, seed)
 			time.Sleep(time.Second)
-			r.run(seed, 100, func(rng *rand.Rand) {
-				if which := rng.IntN(4); which < 3 {
-					r.isolate(which, time.Duration(rng.Int64N(int64(8*time.Second))))
-				} else {
-					r.change(rng)
-				}
-			})
+			r.run(seed, 100, r.trouble(4, 8*time.Second))
 			time.Sleep(20 * time.Second)
 			local, asked, refused, lost := r.end()
 			t.Logf("seed %d: %d operations, %d local, %d asked, %d refused, %d lost", seed, len(r.ops), local, asked, refused, lost)

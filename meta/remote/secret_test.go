@@ -13,9 +13,7 @@ import (
 // Rule 33: the authority's key never leaves the leader, whichever member asks.
 func TestSecretSettingsStay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newColony(t)
-		c.lead(0)
-		c.found()
+		c := founded(t)
 		must(t, c.leaders[0].Direct(), &meta.PutSetting{Name: meta.SettingSecret + "x", Value: []byte("key")})
 		admin := remote.NewAdmin(c.options())
 		for _, op := range []meta.Op{

@@ -29,7 +29,14 @@ type colony struct {
 	cut     func(node honeyant.NodeID, m rpc.Method, after bool) error // a call fails before or after it was served
 }
 
-func newColony(t *testing.T) *colony { return &colony{t: t, r: metatest.NewReplicas(t)} }
+// founded is a colony whose first node leads it.
+func founded(t *testing.T) *colony {
+	t.Helper()
+	c := &colony{t: t, r: metatest.NewReplicas(t)}
+	c.lead(0)
+	c.found()
+	return c
+}
 
 func (c *colony) lead(i int) {
 	l, stop := c.r.Lead(c.t, i, meta.LeaderOptions{})
@@ -123,9 +130,7 @@ func unlink(name string) *meta.Unlink {
 
 func TestSessionFollowsTheLeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newColony(t)
-		c.lead(0)
-		c.found()
+		c := founded(t)
 		s := c.open(c.options())
 		for turn := range 6 {
 			for i := range 20 {
@@ -149,9 +154,7 @@ func TestSessionFollowsTheLeader(t *testing.T) {
 // W1: an answer that is lost is asked for again and comes from the slot; a change is done once.
 func TestLostAnswersChangeNothingTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newColony(t)
-		c.lead(0)
-		c.found()
+		c := founded(t)
 		s := c.open(c.options())
 		var n atomic.Int64
 		c.setCut(func(_ honeyant.NodeID, m rpc.Method, after bool) error {
@@ -177,9 +180,7 @@ func TestLostAnswersChangeNothingTwice(t *testing.T) {
 // file it made is not left registered as open.
 func TestDeadlineAndResolution(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newColony(t)
-		c.lead(0)
-		c.found()
+		c := founded(t)
 		s := c.open(c.options())
 		c.setCut(func(_ honeyant.NodeID, m rpc.Method, after bool) error {
 			if m == 1 && after {
@@ -225,9 +226,7 @@ func TestDeadlineAndResolution(t *testing.T) {
 // unlink's late repetition.
 func TestLateChangesNeverOvertakeNewerOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newColony(t)
-		c.lead(0)
-		c.found()
+		c := founded(t)
 		s := c.open(c.options())
 		must(t, s, create("f"))
 		c.setCut(func(honeyant.NodeID, rpc.Method, bool) error {
@@ -254,9 +253,7 @@ func TestLateChangesNeverOvertakeNewerOnes(t *testing.T) {
 // W2, W3.
 func TestOpensFollowTheLeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newColony(t)
-		c.lead(0)
-		c.found()
+		c := founded(t)
 		s := c.open(c.options())
 		mk := create("f")
 		mk.Open = true
@@ -285,9 +282,7 @@ func TestOpensFollowTheLeader(t *testing.T) {
 // W4.
 func TestFencedSessionStaysFenced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newColony(t)
-		c.lead(0)
-		c.found()
+		c := founded(t)
 		fenced := make(chan struct{})
 		o := c.options()
 		o.OnFenced = func() { close(fenced) }
@@ -322,9 +317,7 @@ func TestFencedSessionStaysFenced(t *testing.T) {
 // The leader in this process is asked without a network, and slots are enough for many callers.
 func TestLocalLeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newColony(t)
-		c.lead(0)
-		c.found()
+		c := founded(t)
 		o := c.options()
 		o.Caller = nil
 		o.Local = func() (*meta.Leader, bool) { return c.leaders[0], true }

@@ -14,9 +14,7 @@ import (
 // again and again, which would cost a silence each time.
 func TestSilentLeaderIsAskedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newColony(t)
-		c.lead(0)
-		c.found()
+		c := founded(t)
 		s := c.open(c.options())
 		must(t, s, create("before"))
 		c.setCut(func(node honeyant.NodeID, _ rpc.Method, after bool) error {
