@@ -49,21 +49,7 @@ func (m *listenerModule) Provision(ctx caddy.Context) error {
 
 // WrapListener is Caddy's.
 func (m *listenerModule) WrapListener(l net.Listener) net.Listener {
-	return &wrappedListener{Listener: l, module: m}
-}
-
-type wrappedListener struct {
-	net.Listener
-	module *listenerModule
-}
-
-// Accept enters a connection in the ledger.
-func (l *wrappedListener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return l.module.shared.ledger.WrapClient(c, l.module.limits), nil
+	return m.shared.ledger.WrapListener(l, m.limits)
 }
 
 // UnmarshalCaddyfile reads `honeyant { NAME TIME ... }`.

@@ -159,14 +159,20 @@ func TestBigDirectoriesComeInPages(t *testing.T) {
 	}
 }
 
-func TestStorage(t *testing.T) {
+// storages are the certificate stores of two nodes of a colony.
+func storages(t *testing.T) (a, b *colony.Storage) {
 	cluster := volumetest.NewCluster(t, 1, 1<<30)
-	clientA, _ := daemon(t, cluster)
-	clientB, _ := daemon(t, cluster)
-	a := colony.NewStorage(clientA, "/.gw", slog.New(slog.DiscardHandler))
-	b := colony.NewStorage(clientB, "/.gw", slog.New(slog.DiscardHandler))
-	defer a.Close()
-	defer b.Close()
+	open := func() *colony.Storage {
+		client, _ := daemon(t, cluster)
+		s := colony.NewStorage(client, "/.gw", slog.New(slog.DiscardHandler))
+		t.Cleanup(func() { s.Close() })
+		return s
+	}
+	return open(), open()
+}
+
+func TestStorage(t *testing.T) {
+	a, b := storages(t)
 	ctx := t.Context()
 	keys := []string{"certificates/ca/example.org/example.org.crt", "certificates/ca/example.org/example.org.key", "acme/user.json"}
 	for _, k := range keys {
@@ -200,13 +206,7 @@ func TestStorage(t *testing.T) {
 // A lock excludes other nodes and other tasks of the same one, and waits no longer than its
 // context.
 func TestStorageLocks(t *testing.T) {
-	cluster := volumetest.NewCluster(t, 1, 1<<30)
-	clientA, _ := daemon(t, cluster)
-	clientB, _ := daemon(t, cluster)
-	a := colony.NewStorage(clientA, "/.gw", slog.New(slog.DiscardHandler))
-	b := colony.NewStorage(clientB, "/.gw", slog.New(slog.DiscardHandler))
-	defer a.Close()
-	defer b.Close()
+	a, b := storages(t)
 	if err := a.Lock(t.Context(), "issue_*.example.org"); err != nil {
 		t.Fatal(err)
 	}

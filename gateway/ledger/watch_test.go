@@ -20,6 +20,15 @@ func begin(l *ledger.Ledger, change func(*ledger.Limits)) (*ledger.Req, context.
 	return l.Begin(context.Background(), ledger.About{Message: ledger.Message{Method: "GET", Host: "example.org", Path: "/a"}, Client: "192.0.2.1:1", Limits: limits})
 }
 
+// endedBy fails unless the limit has ended the context.
+func endedBy(t *testing.T, ctx context.Context, limit ledger.Name) {
+	t.Helper()
+	synctest.Wait()
+	if why := ledger.EndingOf(context.Cause(ctx)); why == nil || why.Name != limit || why.Code != ledger.Describe(limit).Code {
+		t.Fatalf("ended with %v, want %s", context.Cause(ctx), limit)
+	}
+}
+
 // Every phase that waits has a limit which fires at its time, is counted under its name,
 // carries its code, and says so (L1).
 func TestEveryPhaseHasALimitThatFires(t *testing.T) {
@@ -86,10 +95,7 @@ func TestProgressPostponesTheIdleLimit(t *testing.T) {
 		}
 		g.Enter()
 		time.Sleep(61 * time.Second)
-		synctest.Wait()
-		if why := ledger.EndingOf(context.Cause(ctx)); why == nil || why.Name != ledger.LimitOriginBodyIdle {
-			t.Fatalf("ended with %v, want the idle limit", context.Cause(ctx))
-		}
+		endedBy(t, ctx, ledger.LimitOriginBodyIdle)
 		req.End(ledger.Outcome{})
 	})
 }
@@ -110,9 +116,7 @@ func TestDripIsEndedByTheLeastRate(t *testing.T) {
 		if took := time.Since(begun); took < 30*time.Second || took > 32*time.Second {
 			t.Errorf("ended after %s, want 30 s", took)
 		}
-		if why := ledger.EndingOf(context.Cause(ctx)); why == nil || why.Name != ledger.LimitOriginBodyRate || why.Code != code.OriginBodyRate {
-			t.Fatalf("ended with %v, want the least rate", context.Cause(ctx))
-		}
+		endedBy(t, ctx, ledger.LimitOriginBodyRate)
 		req.End(ledger.Outcome{})
 	})
 }
@@ -155,10 +159,7 @@ func TestStreamsHaveOnlyTheTunnelLimit(t *testing.T) {
 		}
 		g.Enter()
 		time.Sleep(time.Hour)
-		synctest.Wait()
-		if why := ledger.EndingOf(context.Cause(ctx)); why == nil || why.Name != ledger.LimitTunnelIdle {
-			t.Fatalf("ended with %v", context.Cause(ctx))
-		}
+		endedBy(t, ctx, ledger.LimitTunnelIdle)
 		req.End(ledger.Outcome{})
 	})
 }
@@ -184,10 +185,7 @@ func TestTotalIsOffUnlessSet(t *testing.T) {
 			t.Fatalf("ended: %v", context.Cause(ctx))
 		}
 		time.Sleep(31 * time.Second)
-		synctest.Wait()
-		if why := ledger.EndingOf(context.Cause(ctx)); why == nil || why.Name != ledger.LimitTotal {
-			t.Fatalf("ended with %v", context.Cause(ctx))
-		}
+		endedBy(t, ctx, ledger.LimitTotal)
 		req.End(ledger.Outcome{})
 	})
 }

@@ -55,21 +55,6 @@ func (p *pipes) dial(ctx context.Context) (net.Conn, error) {
 	}
 }
 
-// through wraps the accepted connections in the ledger.
-type through struct {
-	net.Listener
-	l      *ledger.Ledger
-	limits ledger.Limits
-}
-
-func (t through) Accept() (net.Conn, error) {
-	c, err := t.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return t.l.WrapClient(c, t.limits), nil
-}
-
 // stack is a gateway between a client and an origin that the test plays.
 type stack struct {
 	t      *testing.T
@@ -127,7 +112,7 @@ func newStack(t *testing.T, quirks origin.Quirks, playing func(net.Conn)) *stack
 		}
 	})
 	var wg sync.WaitGroup
-	wg.Go(func() { s.server.Serve(through{s.front, s.ledger, limits}) })
+	wg.Go(func() { s.server.Serve(s.ledger.WrapListener(s.front, limits)) })
 	if playing != nil {
 		wg.Go(func() {
 			for {

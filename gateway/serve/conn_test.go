@@ -21,21 +21,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// through wraps accepted connections in the ledger.
-type through struct {
-	net.Listener
-	l      *ledger.Ledger
-	limits ledger.Limits
-}
-
-func (t through) Accept() (net.Conn, error) {
-	c, err := t.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return t.l.WrapClient(c, t.limits), nil
-}
-
 // fixture is a server over real sockets whose limits are short.
 type fixture struct {
 	*httptest.Server
@@ -73,7 +58,7 @@ func start(t *testing.T, secure bool, h serve.Handler) *fixture {
 			w.WriteHeader(status)
 		}
 	}))
-	f.Listener = through{f.Listener, f.ledger, limits}
+	f.Listener = f.ledger.WrapListener(f.Listener, limits)
 	f.Config.ConnState, f.Config.ConnContext = serve.ConnState, serve.WithConn
 	f.EnableHTTP2 = true
 	if secure {
