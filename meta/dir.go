@@ -44,6 +44,20 @@ func (t *Tx) child(op string, v honeyant.VolumeID, parent honeyant.Ino, name str
 	return i, nil
 }
 
+// named loads a directory and the inode behind one of its names, which are to part.
+func (t *Tx) named(op string, v honeyant.VolumeID, parent honeyant.Ino, name string) (dir, child *Inode, err error) {
+	if err := checkName(op, name); err != nil {
+		return nil, nil, err
+	}
+	if dir, err = t.directory(op, v, parent); err != nil {
+		return nil, nil, err
+	}
+	if child, err = t.child(op, v, parent, name); err != nil {
+		return nil, nil, err
+	}
+	return dir, child, nil
+}
+
 // empty tells whether a directory has no entries.
 func (t *Tx) empty(v honeyant.VolumeID, dir honeyant.Ino) bool {
 	none := true

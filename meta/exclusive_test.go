@@ -294,15 +294,22 @@ func TestTakeChildren(t *testing.T) {
 	})
 }
 
+// holderOfTwo is a session that holds two directories and may make ten inodes, the first of which is ino.
+func holderOfTwo(t *testing.T, l *meta.Leader) (a *leaser, d, e, ino honeyant.Ino) {
+	t.Helper()
+	d, e = makeDir(t, l, "d"), makeDir(t, l, "e")
+	a = newLeaser(t, l)
+	a.mustTake(d)
+	a.mustTake(e)
+	return a, d, e, a.reserve(10)
+}
+
 // A session that does not give back what somebody waits for keeps it for the limit, and then until nobody can think
 // that it still uses its leases: it can not renew them.
 func TestTakenByForce(t *testing.T) {
 	leaseRig(t, meta.LeaderOptions{}, func(t *testing.T, _ *metatest.Replicas, l *meta.Leader, _ func()) {
-		d, e := makeDir(t, l, "d"), makeDir(t, l, "e")
-		a, b := newLeaser(t, l), newLeaser(t, l)
-		a.mustTake(d)
-		a.mustTake(e)
-		ino := a.reserve(10)
+		a, d, e, ino := holderOfTwo(t, l)
+		b := newLeaser(t, l)
 		began := time.Now()
 		over := background(func() error {
 			_, err := l.Direct().Do(t.Context(), chmod(d, 0o700))
@@ -344,11 +351,8 @@ func TestTakenByForce(t *testing.T) {
 // when it comes back, also what it has in its journal.
 func TestSuspects(t *testing.T) {
 	leaseRig(t, meta.LeaderOptions{}, func(t *testing.T, _ *metatest.Replicas, l *meta.Leader, _ func()) {
-		d, e := makeDir(t, l, "d"), makeDir(t, l, "e")
-		a, b := newLeaser(t, l), newLeaser(t, l)
-		a.mustTake(d)
-		a.mustTake(e)
-		ino := a.reserve(10)
+		a, d, e, ino := holderOfTwo(t, l)
+		b := newLeaser(t, l)
 		began := time.Now()
 		time.Sleep(1400 * time.Millisecond)
 		b.renew()

@@ -26,14 +26,7 @@ func (o *Rmdir) Fields(c *wire.Codec) {
 
 func (o *Rmdir) eval(tx *Tx) (Reply, error) {
 	const op = "meta.Rmdir"
-	if err := checkName(op, o.Name); err != nil {
-		return nil, err
-	}
-	dir, err := tx.directory(op, o.Volume, o.Parent)
-	if err != nil {
-		return nil, err
-	}
-	i, err := tx.child(op, o.Volume, o.Parent, o.Name)
+	dir, i, err := tx.named(op, o.Volume, o.Parent, o.Name)
 	if err != nil {
 		return nil, err
 	}

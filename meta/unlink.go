@@ -27,14 +27,7 @@ func (o *Unlink) Fields(c *wire.Codec) {
 
 func (o *Unlink) eval(tx *Tx) (Reply, error) {
 	const op = "meta.Unlink"
-	if err := checkName(op, o.Name); err != nil {
-		return nil, err
-	}
-	dir, err := tx.directory(op, o.Volume, o.Parent)
-	if err != nil {
-		return nil, err
-	}
-	i, err := tx.child(op, o.Volume, o.Parent, o.Name)
+	dir, i, err := tx.named(op, o.Volume, o.Parent, o.Name)
 	if err != nil {
 		return nil, err
 	}
