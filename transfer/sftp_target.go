@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -188,12 +189,7 @@ func (w *sftpWriter) resume(e *Entry) error {
 func (w *sftpWriter) claimed() []int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var all []int64
-	for i := range w.sums {
-		all = append(all, i)
-	}
-	slices.Sort(all)
-	return all
+	return slices.Sorted(maps.Keys(w.sums))
 }
 
 func (w *sftpWriter) write(ctx context.Context, i int64, p part) error {

@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -87,12 +88,7 @@ func (w *localWriter) begin(e *Entry) error {
 func (w *localWriter) claimed() []int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	all := make([]int64, 0, len(w.sums))
-	for i := range w.sums {
-		all = append(all, i)
-	}
-	slices.Sort(all)
-	return all
+	return slices.Sorted(maps.Keys(w.sums))
 }
 
 func (w *localWriter) write(ctx context.Context, i int64, p part) error {
