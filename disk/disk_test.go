@@ -240,16 +240,23 @@ func TestCrashKeepsWhatIsSynced(t *testing.T) {
 	}
 }
 
+// unsynced has a file "f" whose name is durable and whose content, "x", is not.
+func unsynced(t *testing.T) (*disk.Memory, disk.File) {
+	t.Helper()
+	fs := disk.NewMemory(0)
+	f, err := fs.Create("f")
+	must(t, err)
+	must(t, fs.SyncDir())
+	_, err = f.WriteAt([]byte("x"), 0)
+	must(t, err)
+	return fs, f
+}
+
 // A failed sync makes the data clean but not durable [K2].
 func TestFailedSyncLosesForGood(t *testing.T) {
 	lost := false
 	for seed := range uint64(20) {
-		fs := disk.NewMemory(0)
-		f, err := fs.Create("f")
-		must(t, err)
-		must(t, fs.SyncDir())
-		_, err = f.WriteAt([]byte("x"), 0)
-		must(t, err)
+		fs, f := unsynced(t)
 		remove := fs.Inject(disk.Fault{Op: disk.OpSync, Pattern: "f*", Err: syscall.EIO})
 		if err := f.Sync(); !errors.Is(err, syscall.EIO) {
 			t.Fatal(err)
@@ -270,12 +277,7 @@ func TestFailedSyncLosesForGood(t *testing.T) {
 func TestKillKeepsWhatIsWrittenAndDoesNotSyncIt(t *testing.T) {
 	lost := false
 	for seed := range uint64(20) {
-		fs := disk.NewMemory(0)
-		f, err := fs.Create("f")
-		must(t, err)
-		must(t, fs.SyncDir())
-		_, err = f.WriteAt([]byte("x"), 0)
-		must(t, err)
+		fs, _ := unsynced(t)
 		k := fs.Kill()
 		g, err := k.Open("f")
 		must(t, err)

@@ -29,18 +29,22 @@ func BenchmarkSequentialWrite(b *testing.B) {
 	}
 }
 
-func BenchmarkSequentialRead(b *testing.B) {
-	c := volumetest.NewCluster(b, 1, 1<<40)
-	v := c.Open(b, nil)
+// filled is a file of so many bytes, open for reading.
+func filled(b *testing.B, size int) *volume.File {
+	v := volumetest.NewCluster(b, 1, 1<<40).Open(b, nil)
 	f := create(b, v, "f")
-	const size = 256 << 20
 	p := pattern(1<<20, 1)
 	for off := 0; off < size; off += len(p) {
 		write(b, f, p, int64(off))
 	}
 	closeFile(b, f)
-	f = open(b, v, "f", volume.OpenFlags{Read: true})
-	p = make([]byte, 256<<10)
+	return open(b, v, "f", volume.OpenFlags{Read: true})
+}
+
+func BenchmarkSequentialRead(b *testing.B) {
+	const size = 256 << 20
+	f := filled(b, size)
+	p := make([]byte, 256<<10)
 	b.SetBytes(int64(len(p)))
 	b.ReportAllocs()
 	b.ResetTimer()
@@ -71,17 +75,8 @@ func BenchmarkSmallFile(b *testing.B) {
 }
 
 func BenchmarkRandomRead4K(b *testing.B) {
-	c := volumetest.NewCluster(b, 1, 1<<40)
-	v := c.Open(b, nil)
-	f := create(b, v, "f")
-	const size = 64 << 20
-	p := pattern(1<<20, 1)
-	for off := 0; off < size; off += len(p) {
-		write(b, f, p, int64(off))
-	}
-	closeFile(b, f)
-	f = open(b, v, "f", volume.OpenFlags{Read: true})
-	p = make([]byte, 4<<10)
+	f := filled(b, 64<<20)
+	p := make([]byte, 4<<10)
 	b.ReportAllocs()
 	b.ResetTimer()
 	for i := range b.N {

@@ -495,9 +495,7 @@ func TestRandomIOOverFailingStores(t *testing.T) {
 // pages, and who seeks to the end would write into the middle.
 func TestOvertakenAnswersDoNotShrinkTheFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := volumetest.NewCluster(t, 2, 1<<30)
-		s := &slowMeta{Session: c.NewSession(t)}
-		v := c.Open(t, func(o *volume.Options) { o.Meta = s })
+		_, s, v := openSlow(t)
 		f := create(t, v, "f")
 		write(t, f, pattern(10_000, 1), 0)
 		s.after = func(op meta.Op) {
@@ -519,6 +517,13 @@ func TestOvertakenAnswersDoNotShrinkTheFile(t *testing.T) {
 type slowMeta struct {
 	*volumetest.Session
 	after func(op meta.Op)
+}
+
+// openSlow opens a volume over one.
+func openSlow(t *testing.T) (*volumetest.Cluster, *slowMeta, *volume.Volume) {
+	c := volumetest.NewCluster(t, 2, 1<<30)
+	s := &slowMeta{Session: c.NewSession(t)}
+	return c, s, c.Open(t, func(o *volume.Options) { o.Meta = s })
 }
 
 // Do implements meta.Doer.
@@ -590,9 +595,7 @@ func TestOpensDuringResetBelongToTheNewSession(t *testing.T) {
 // which that was written are gone.
 func TestDeathDuringCommitLosesWhatCameAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := volumetest.NewCluster(t, 2, 1<<30)
-		s := &slowMeta{Session: c.NewSession(t)}
-		v := c.Open(t, func(o *volume.Options) { o.Meta = s })
+		c, s, v := openSlow(t)
 		f := create(t, v, "f")
 		write(t, f, []byte("first"), 0)
 		s.after = func(op meta.Op) {
@@ -621,9 +624,7 @@ func TestDeathDuringCommitLosesWhatCameAfter(t *testing.T) {
 // What is written while the volume is being closed does not disturb a commit that is being answered.
 func TestWriteDuringCloseAndCommit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := volumetest.NewCluster(t, 2, 1<<30)
-		s := &slowMeta{Session: c.NewSession(t)}
-		v := c.Open(t, func(o *volume.Options) { o.Meta = s })
+		_, s, v := openSlow(t)
 		f := create(t, v, "f")
 		write(t, f, []byte("first"), 0)
 		s.after = func(op meta.Op) {

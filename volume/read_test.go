@@ -386,9 +386,8 @@ func TestLocks(t *testing.T) {
 // Who has taken a lock sees what was committed before, also if somebody else here was just reading.
 func TestLockIsNotUndoneByALateAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := volumetest.NewCluster(t, 2, 1<<30)
-		s := &slowMeta{Session: c.NewSession(t)}
-		v, w := c.Open(t, func(o *volume.Options) { o.Meta = s }), c.Open(t, nil)
+		c, s, v := openSlow(t)
+		w := c.Open(t, nil)
 		f := create(t, v, "f")
 		write(t, f, []byte("old"), 0)
 		if err := f.Fsync(bg, false); err != nil {
@@ -456,9 +455,7 @@ func TestLockAcrossSessionsIsGivenBack(t *testing.T) {
 // A signal that comes while the lock is being granted must not leave it with somebody who does not know.
 func TestInterruptedLockIsNotLeftBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := volumetest.NewCluster(t, 2, 1<<30)
-		s := &slowMeta{Session: c.NewSession(t)}
-		v := c.Open(t, func(o *volume.Options) { o.Meta = s })
+		_, s, v := openSlow(t)
 		f := create(t, v, "f")
 		lock := meta.FileLock{Kind: meta.LockPosix, Write: true, Owner: 7, End: math.MaxInt64}
 		ctx, cancel := context.WithCancel(bg)
