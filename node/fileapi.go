@@ -7,7 +7,8 @@ import (
 )
 
 // fileRoute gives the volume's files to other processes of this machine that may open the
-// command socket, above all the gateway.
+// command socket, above all the gateway. Closing the node gives back the locks that they hold.
 func (n *Node) fileRoute() admin.Route {
-	return admin.Route{Pattern: fileapi.Prefix, Serve: server.New(n.mounts.use).ServeHTTP}
+	n.files = server.New(n.mounts.use)
+	return admin.Route{Pattern: fileapi.Prefix, Serve: n.files.ServeHTTP}
 }
