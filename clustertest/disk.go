@@ -91,14 +91,7 @@ func (d *Disk) Slow(each time.Duration) {
 	d.undo = append(d.undo, d.chunks.Inject(disk.Fault{Op: disk.OpSync, Delay: each}))
 }
 
-// Fail makes operations on the store's directory fail, until Undo.
-func (d *Disk) Fail(f disk.Fault) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.undo = append(d.undo, d.chunks.Inject(f))
-}
-
-// Undo takes Slow and Fail back.
+// Undo takes Slow back.
 func (d *Disk) Undo() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -180,21 +180,6 @@ func (f Files) Rename(ctx context.Context, from, to string, replace bool) error 
 	})
 }
 
-// Link gives a file another name.
-func (f Files) Link(ctx context.Context, from, to string) error {
-	return f.change(ctx, "link", func(v *volume.Volume) error {
-		attr, err := walk(ctx, v, from)
-		if err != nil {
-			return err
-		}
-		dir, name, err := parent(ctx, v, to)
-		if err == nil {
-			_, err = v.Link(ctx, attr.Ino, dir, name)
-		}
-		return err
-	})
-}
-
 // List tells the names in a directory.
 func (f Files) List(ctx context.Context, p string) (names []string, err error) {
 	err = f.do(ctx, "list", func(v *volume.Volume) error {

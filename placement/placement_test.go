@@ -177,38 +177,6 @@ func TestUsable(t *testing.T) {
 	}
 }
 
-func TestSurplus(t *testing.T) {
-	m := cluster(100, 100, 100, 100)
-	m.Stores[1].Available = 10 // store 20 is nearly full
-	m.Nodes[2].State = honeyant.NodeDown
-	m.Stores = append(m.Stores, honeyant.Store{ID: 11, Node: 1, State: honeyant.StoreActive, Capacity: 100, Available: 50})
-	at := func(ids ...honeyant.StoreID) (all []honeyant.Replica) {
-		for _, id := range ids {
-			all = append(all, honeyant.Replica{Store: id, Generation: honeyant.Generation(id)})
-		}
-		return all
-	}
-	pinned := honeyant.Policy{Placement: honeyant.PlacePinned, Pinned: []honeyant.StoreID{20}}
-	for name, tc := range map[string]struct {
-		p    honeyant.Policy
-		have []honeyant.Replica
-		want int
-		drop []honeyant.Replica
-	}{
-		"none":             {honeyant.Policy{}, at(10, 20), 2, nil},
-		"the fuller":       {honeyant.Policy{}, at(20, 10, 40), 2, at(20)},
-		"same node first":  {honeyant.Policy{}, at(10, 11, 20), 2, at(11)},
-		"down before full": {honeyant.Policy{}, at(10, 20, 30), 2, at(30)},
-		"gone first":       {honeyant.Policy{}, at(99, 30, 10), 1, at(99, 30)},
-		"not pinned":       {pinned, at(10, 20), 1, at(10)},
-		"two":              {honeyant.Policy{}, at(10, 11, 20), 1, at(11, 20)},
-	} {
-		if got := placement.Surplus(m, tc.p, tc.have, tc.want); !slices.Equal(got, tc.drop) {
-			t.Errorf("%s: %v, want %v", name, got, tc.drop)
-		}
-	}
-}
-
 func BenchmarkChoose(b *testing.B) {
 	m := cluster(1000, 2000, 3000, 4000, 5000)
 	b.ReportAllocs()

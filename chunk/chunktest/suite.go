@@ -1,5 +1,4 @@
-// Package chunktest is the suite that a chunk store passes on every file system it is to
-// run on, and New, a store in memory for the tests of others.
+// Package chunktest is the suite that a chunk store passes on every file system it is to run on.
 package chunktest
 
 import (
@@ -15,14 +14,6 @@ import (
 	"github.com/honeyant/honeyant/chunk"
 	"github.com/honeyant/honeyant/disk"
 )
-
-// New is a store in memory that ends with the test. It is the real one over disk.Memory,
-// so it can crash, fail and be full; the memory is returned for that.
-func New(t testing.TB) (*chunk.Store, *disk.Memory) {
-	t.Helper()
-	fs := disk.NewMemory(0)
-	return Open(t, fs, chunk.Options{}), fs
-}
 
 // Open opens a store that is closed at the end of the test.
 func Open(t testing.TB, fs disk.FS, o chunk.Options) *chunk.Store {

@@ -104,14 +104,3 @@ func unzip(first []byte) []byte {
 	n, _ := io.ReadFull(z, out) // the stream is cut off; what came is enough
 	return out[:n]
 }
-
-// Choose answers the type for a response without one, and from what.
-func Choose(urlPath, disposition, encoding string, first []byte) (string, Source) {
-	if t, ok := ByName(urlPath, disposition); ok {
-		return t, FromExt
-	}
-	if t, ok := BySniff(first, encoding); ok {
-		return t, FromSniff
-	}
-	return Default, FromDefault
-}
