@@ -84,7 +84,7 @@ func (o *Flush) eval(tx *Tx) (Reply, error) {
 		return nil, honeyant.E(op, honeyant.Invalid, "", errors.New("only a session has a journal"))
 	}
 	f := flushing{tx: tx, v: o.Volume, base: &inner{t: tx}, poisoned: map[honeyant.Ino]honeyant.Kind{}, born: map[honeyant.Ino]bool{}}
-	reply := &FlushReply{}
+	reply := &FlushReply{Full: tx.Full}
 	for n := range o.Records {
 		if len(reply.Refused) == maxRefused {
 			reply.Rest = true
@@ -285,6 +285,7 @@ func (o bornOpen) IsOpen(v honeyant.VolumeID, ino honeyant.Ino) bool {
 type FlushReply struct {
 	Refused []Refusal // ascending
 	Rest    bool      // everything after the last of Refused was refused too
+	Full    bool      // there is no more room for changes that grow (Grows): the session is not to answer any by itself
 }
 
 // Refusal says why a record was not done.
@@ -300,4 +301,7 @@ func (r *FlushReply) Fields(c *wire.Codec) {
 		wire.Uint(c, &f.Kind)
 	})
 	c.Bool(&r.Rest)
+	if c.More() {
+		c.Bool(&r.Full)
+	}
 }

@@ -41,6 +41,7 @@ func TestFullDiskTakesOnlyDeletes(t *testing.T) {
 			t.Errorf("%v: %v", op.Code(), err)
 		}
 	}
+	wantKind(t, do(&meta.ReserveInodes{Count: 8}, false), honeyant.NoSpace)
 	// What may have been done before gets its answer.
 	last := meta.Call{Session: s, Seq: seq, Retry: true, Op: &meta.PutSetting{Name: "cursor", Value: []byte("x")}}
 	if _, err := l.Do(t.Context(), last); err != nil {

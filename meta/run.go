@@ -156,6 +156,7 @@ func (t *tenure) env(call *Call, s *session) Env {
 	}
 	switch call.Op.(type) {
 	case *Take, *Flush:
+		env.Full = t.l.o.Full()
 		env.Leases = &leaseView{t: t.leases, id: call.Session, may: call.Lease && call.Session != 0}
 	}
 	if s != nil {

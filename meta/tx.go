@@ -32,6 +32,8 @@ type Env struct {
 	Journal bool
 	// Leases is what the leader knows of exclusive leases; nil: there are none.
 	Leases LeaseView
+	// Full says that the disk of the metadata has room for what does not grow only.
+	Full bool
 }
 
 // LeaseView tells of exclusive leases from the view of the asking session.

@@ -89,7 +89,7 @@ func (in *inode) committed(n int, reply *meta.CommitReply, sent time.Time, exten
 	in.learn(reply.Attr, sent)
 	for _, f := range in.flights[:n] {
 		in.v.stats.written.Add(uint64(f.bytes))
-		in.v.room.took(f.bytes)
+		in.v.took(f.bytes)
 		in.v.stats.chunksWritten.Add(uint64(len(f.chunks)))
 	}
 	in.land(n)

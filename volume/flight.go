@@ -101,6 +101,9 @@ func (in *inode) mayLinger() bool {
 	if !in.v.journal.holds(in.ino) {
 		return false
 	}
+	if in.v.room.scarce() {
+		return false // what does not fit is an error of close
+	}
 	in.v.flusher.relieve(in.v)
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -163,7 +166,7 @@ func (f *flight) inline() bool { return f.runs.end() <= honeyant.InlineLimit }
 func (f *flight) upload(ctx context.Context) error {
 	v := f.in.v
 	switch packs := f.bytes <= min(maxPacked, int64(v.packMax)) && v.journal.holds(f.in.ino); {
-	case packs && !(f.inline() && f.bytes < minPacked):
+	case packs && !(f.inline() && (f.bytes < minPacked || v.room.scarce())):
 		return v.packer.put(ctx, f)
 	case f.inline():
 		f.putInline()

@@ -49,6 +49,7 @@ type journal struct {
 	spare   inodeNumbers
 	refused map[honeyant.Ino]refusal
 	leaving map[honeyant.Ino]int // being given back: not to be taken meanwhile
+	full    time.Time            // until then the leader is asked for changes that need room for metadata
 
 	wake chan struct{} // holds 1
 
@@ -240,7 +241,7 @@ func evaluated(op meta.Op) bool {
 func (j *journal) local(s *session, op meta.Op) (r meta.Reply, done bool, changed []meta.Touched, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if !j.usable(s) || j.spare.left() < 2 {
+	if !j.usable(s) || j.spare.left() < 2 || j.refuses(op) {
 		return nil, false, nil, nil
 	}
 	l := meta.Local{Op: op, Now: honeyant.TimeOf(time.Now())}

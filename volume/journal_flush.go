@@ -138,6 +138,9 @@ func (j *journal) acknowledge(s *session, batch []*journalRecord, reply *meta.Fl
 		j.mu.Unlock()
 		return // all is lost already
 	}
+	if reply.Full {
+		j.full = time.Now().Add(fullPause)
+	}
 	var lost []*journalRecord
 	for n, r := range batch {
 		why, bad := refused[n]

@@ -48,6 +48,7 @@ type Options struct {
 	NoJournal     bool          // make no changes under exclusive leases, though Meta is a Holder
 	FlushInterval time.Duration // what a crash of this machine may lose: dirty bytes and changes are sent before they are so old; default 1 s
 	Deadline      time.Duration // "volume-call": the longest any call waits for others; default 30 s
+	MapAge        time.Duration // how old the sizes of stores that Map tells may be; default 3 s
 	SpaceWait     time.Duration // "no-space": how long a flush looks for room before ENOSPC; default 5 s
 
 	// OnFenced is called once for each session that turns out to be dead, from a goroutine of its
@@ -65,6 +66,7 @@ func (o *Options) setDefaults() {
 	setDefault(&o.JournalMemory, 4<<20)
 	setDefault(&o.FlushInterval, time.Second)
 	setDefault(&o.Deadline, 30*time.Second)
+	setDefault(&o.MapAge, 3*time.Second)
 	setDefault(&o.SpaceWait, 5*time.Second)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -93,7 +95,7 @@ func (o *Options) Validate() error {
 	if o.WriteMemory < 0 || o.WriteMemory > 0 && o.WriteMemory < minPool {
 		faults = append(faults, errors.New("less than 64 KiB of WriteMemory"))
 	}
-	if o.ReadMemory < 0 || o.NameMemory < 0 || o.FlushInterval < 0 || o.Deadline < 0 || o.SpaceWait < 0 {
+	if o.ReadMemory < 0 || o.NameMemory < 0 || o.FlushInterval < 0 || o.Deadline < 0 || o.MapAge < 0 || o.SpaceWait < 0 {
 		faults = append(faults, errors.New("negative size or duration"))
 	}
 	if len(faults) == 0 {

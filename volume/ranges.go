@@ -34,7 +34,7 @@ func (f *File) Allocate(ctx context.Context, mode uint32, off, length int64) err
 	default:
 		return honeyant.E(name, honeyant.Unsupported, f.object(), fmt.Errorf("mode %#x", mode))
 	}
-	if mode&^FallocKeepSize == 0 && !v.hasRoom(ctx, in, length) {
+	if mode&^FallocKeepSize == 0 && !v.fits(ctx, in, length) {
 		return honeyant.E(name, honeyant.NoSpace, f.object(), nil)
 	}
 	if err := in.enter(ctx); err != nil {

@@ -31,7 +31,7 @@ func (v *Volume) StatFS(ctx context.Context) (StatFS, error) {
 		copies, _ := p.Policy.Effective(members(m))
 		total, free := placement.Usable(m, copies)
 		pending := v.stats.dirty.Load() + v.stats.flying.Load()
-		s.TotalBytes, s.FreeBytes = uint64(max(total, 0)), uint64(max(free-pending, 0))
+		s.TotalBytes, s.FreeBytes = uint64(max(total, 0)), uint64(max(free-marginOf(m, total)-pending, 0))
 		s.AvailBytes = s.FreeBytes
 	}
 	return s, nil

@@ -32,9 +32,11 @@ func (f *File) WriteAt(ctx context.Context, p []byte, off int64, w WriteFlags) (
 		return 0, nil
 	}
 	in := f.in
-	if !f.v.hasRoom(ctx, in, int64(len(p))) {
-		return 0, honeyant.E("volume.Write", honeyant.NoSpace, f.object(), nil)
+	admitted, err := f.v.admit(ctx, in, off, int64(len(p)))
+	if err != nil {
+		return 0, err
 	}
+	defer admitted()
 	if err := in.enter(ctx); err != nil {
 		return 0, f.v.fault(ctx, "volume.Write", f.object(), err)
 	}
@@ -248,6 +250,7 @@ func (in *inode) appendOnce(ctx context.Context, s *session, chunks []honeyant.C
 	in.learn(reply.Attr, sent)
 	for i := range extents {
 		in.v.stats.written.Add(uint64(extents[i].Length))
+		in.v.took(int64(extents[i].Length))
 	}
 	in.v.stats.chunksWritten.Add(uint64(len(chunks)))
 	return nil

@@ -19,6 +19,7 @@ type Chunks struct {
 	ids    uint64
 
 	discard atomic.Bool
+	lie     atomic.Int64
 	// BeforeWrite and BeforeRead are called first, with no lock held, and may wait or fail; nil: nothing.
 	BeforeWrite atomic.Pointer[func(ctx context.Context, id honeyant.ChunkID, n int) error]
 	BeforeRead  atomic.Pointer[func(ctx context.Context, ref honeyant.ChunkRef, n int, off uint32) error]
@@ -46,7 +47,7 @@ func (c *Chunks) store(id honeyant.StoreID, node honeyant.NodeID) honeyant.Store
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.stores[id-1]
-	return honeyant.Store{ID: id, Node: node, State: honeyant.StoreActive, Capacity: c.capacity, Used: s.used, Available: c.capacity - s.used}
+	return honeyant.Store{ID: id, Node: node, State: honeyant.StoreActive, Capacity: c.capacity, Used: s.used, Available: c.capacity - s.used + c.lie.Load()}
 }
 
 // Fail makes writes to and reads from a store fail, or work again.
@@ -55,6 +56,9 @@ func (c *Chunks) Fail(id honeyant.StoreID, failing bool) {
 	defer c.mu.Unlock()
 	c.stores[id-1].failing = failing
 }
+
+// Lie lets every store tell that it has so many bytes more than it has.
+func (c *Chunks) Lie(bytes int64) { c.lie.Store(bytes) }
 
 // Discard makes writes keep nothing, for benchmarks of what lies above.
 func (c *Chunks) Discard(on bool) { c.discard.Store(on) }

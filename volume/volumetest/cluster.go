@@ -19,6 +19,8 @@ import (
 type Cluster struct {
 	Leader *meta.Leader
 	Chunks *Chunks
+	// Full says that the leader's disk has no room for metadata but for deletes.
+	Full atomic.Bool
 
 	log   *log
 	nodes int
@@ -61,7 +63,7 @@ func NewCluster(tb testing.TB, nodes int, capacity int64) *Cluster {
 		tb.Fatal(err)
 	}
 	c := &Cluster{Chunks: newChunks(nodes, capacity), log: &log{state: state}, nodes: nodes}
-	c.Leader = meta.NewLeader(state, c.log, meta.LeaderOptions{})
+	c.Leader = meta.NewLeader(state, c.log, meta.LeaderOptions{Full: c.Full.Load})
 	ctx, cancel := context.WithCancel(context.Background())
 	led := make(chan struct{})
 	go func() {
@@ -145,7 +147,7 @@ func (c *Cluster) CutQuorum(cut bool) { c.log.cut.Store(cut) }
 // may be nil.
 func (c *Cluster) Open(tb testing.TB, change func(*volume.Options)) *volume.Volume {
 	tb.Helper()
-	o := volume.Options{Chunks: c.Chunks, Map: c.Map, Node: 1, Deadline: 10 * time.Second, SpaceWait: 50 * time.Millisecond}
+	o := volume.Options{Chunks: c.Chunks, Map: c.Map, Node: 1, Deadline: 10 * time.Second, MapAge: time.Millisecond, SpaceWait: 50 * time.Millisecond}
 	if change != nil {
 		change(&o)
 	}
