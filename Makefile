@@ -4,7 +4,8 @@ GO ?= go
 export CGO_ENABLED ?= 0
 export GOFLAGS ?= -buildvcs=false
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS := -s -w -X github.com/honeyant/honeyant/internal/version.linked=$(VERSION)
+COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X github.com/honeyant/honeyant/internal/version.linked=$(VERSION) -X github.com/honeyant/honeyant/internal/version.commit=$(COMMIT)
 PREFIX ?= /usr/local
 # One package after another where tests share the machine's disk and clock.
 TEST ?= $(GO) test

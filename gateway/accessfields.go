@@ -58,6 +58,7 @@ func (a *accessFields) MarshalLogObject(to zapcore.ObjectEncoder) error {
 	since("t_first", f.FirstByte)
 	since("t_last", f.LastByte)
 	add("ct_source", f.TypeSource)
+	add("client_close", f.ClientClose)
 	if f.Attempts == 0 {
 		return nil
 	}

@@ -51,7 +51,12 @@ func (m *headerLogModule) ServeHTTP(w http.ResponseWriter, r *http.Request, next
 	asked := r.Header.Clone()
 	line := r.Method + " " + r.URL.EscapedPath()
 	hw := &headerWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}
-	defer func() { m.write(r, req, line, asked, hw) }()
+	if req != nil {
+		// Others may still change the header, so it is written when the response is over.
+		req.After(func() { m.write(r, req, line, asked, hw) })
+	} else {
+		defer func() { m.write(r, req, line, asked, hw) }()
+	}
 	return next.ServeHTTP(hw, r)
 }
 
@@ -62,7 +67,9 @@ func (m *headerLogModule) write(r *http.Request, req *ledger.Req, line string, a
 	attrs := []slog.Attr{slog.String("code", string(code.HeaderLog)), slog.String("host", r.Host), slog.String("line", line), slog.Int("status", w.status)}
 	var facts ledger.Facts
 	if req != nil {
-		facts = req.Facts()
+		if facts = req.Facts(); facts.SentHeader != nil {
+			w.header = facts.SentHeader
+		}
 		attrs = append(attrs, slog.Uint64("id", uint64(req.ID())), slog.String("ct_source", facts.TypeSource))
 	}
 	for _, part := range []struct {

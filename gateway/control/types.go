@@ -22,6 +22,7 @@ type Daemon interface {
 // Status describes a gateway process.
 type Status struct {
 	life.Process
+	PIDMax    int            `json:"pid_max"` // process numbers stay below it, and are used again
 	Version   string         `json:"version"`
 	Started   time.Time      `json:"started"`
 	State     string         `json:"state"` // serving or draining

@@ -303,6 +303,6 @@ func (d *Daemon) drain() error {
 func (d *Daemon) Status() control.Status {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return control.Status{Process: d.self, Version: d.Version, Started: d.started, State: d.state, Config: d.Source.Name(), Loaded: d.loaded,
+	return control.Status{Process: d.self, PIDMax: life.PIDMax(), Version: d.Version, Started: d.started, State: d.state, Config: d.Source.Name(), Loaded: d.loaded,
 		Addresses: d.sockets.Addresses()}
 }

@@ -35,6 +35,7 @@ type Conn struct {
 	ending  atomic.Pointer[Ending]
 	eof     atomic.Bool // the other end closed its sending side
 	reset   atomic.Bool
+	alert   atomic.Bool // the last that came looks like TLS's farewell
 	closed  atomic.Bool
 
 	mu       sync.Mutex // guards the rest; taken before watch.mu
@@ -129,6 +130,10 @@ func (c *Conn) ID() ID { return c.id }
 // SawEOF tells whether the other end closed its sending side. For an origin that ends TLS with
 // close_notify the end of the stream comes before this.
 func (c *Conn) SawEOF() bool { return c.eof.Load() }
+
+// SawNotify tells whether the last that the other end sent looks like TLS's close_notify, as far as
+// that can be seen without the keys.
+func (c *Conn) SawNotify() bool { return c.alert.Load() }
 
 // SawReset tells whether the other end reset the connection.
 func (c *Conn) SawReset() bool { return c.reset.Load() }
@@ -240,6 +245,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 	if n > 0 {
 		c.in.Add(int64(n))
 		c.watch.note(n)
+		c.alert.Store(farewell(p[:n]))
 		if c.side == Client {
 			c.received(p[:n])
 		}

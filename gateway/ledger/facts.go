@@ -8,6 +8,8 @@ type Facts struct {
 	FirstByte  time.Time // first byte of the response handed to the client's connection
 	LastByte   time.Time // the last one so far
 
+	ClientClose string // how the client's connection stood at the end: kept, gateway, close_notify, eof, reset; "" not known
+
 	Attempts      int           // connections to origins tried
 	OriginReused  bool          // a kept-alive connection was used
 	OriginConnect time.Duration // name lookup, connect and handshake; 0 if reused
@@ -21,8 +23,9 @@ type Facts struct {
 	OriginClose   string  // how the origin ended: kept, close_notify, eof, reset, gateway
 	Problem       *Ending // what went wrong at the origin, if anything
 
-	KeepHeader   bool                // the origin's header should be kept, for the header log
-	OriginHeader map[string][]string // nil if it was not
+	KeepHeader   bool                // headers should be kept, for the header log
+	OriginHeader map[string][]string // the origin's, nil if it was not kept
+	SentHeader   map[string][]string // what the client is sent, likewise
 }
 
 // Note changes the facts under the request's lock; f must not call the request.

@@ -11,8 +11,18 @@ type recordScan struct {
 // The content types of records.
 const (
 	recordCipherChange = 20
+	recordAlert        = 21
 	recordApplication  = 23
 )
+
+// alertRecord is the length of an encrypted record of TLS 1.3 that holds an alert: two bytes, the
+// type, and the tag (RFC 8446 section 5.2).
+const alertRecord = 2 + 1 + 16
+
+// farewell tells whether p is one record that is an alert, or has the length of one.
+func farewell(p []byte) bool {
+	return len(p) >= 5 && (p[0] == recordAlert || p[0] == recordApplication && len(p) == 5+alertRecord && p[3] == 0 && p[4] == alertRecord)
+}
 
 // handshakeOver takes the next bytes and tells whether a record was seen that a client sends
 // only at the end of its handshake: ChangeCipherSpec, or one that is encrypted.

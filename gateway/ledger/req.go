@@ -37,6 +37,7 @@ type Req struct {
 	ctype  string
 	size   int64
 	facts  Facts
+	after  []func() // called once it has ended
 	breaks []func() // what makes blocked I/O return; nil once ended
 	gates  []*Gate  // all that were made
 
@@ -223,16 +224,28 @@ func (r *Req) snapshot(now time.Time) Entry {
 	return e
 }
 
+// After adds what is called on End's goroutine once the request has ended.
+func (r *Req) After(f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.after = append(r.after, f)
+}
+
 // End takes the request out of the ledger and answers its last snapshot. Only the first call
 // counts.
 func (r *Req) End(done Outcome) Entry {
 	r.watch.stop()
 	r.mu.Lock()
 	r.breaks = nil
+	after := r.after
+	r.after = nil
 	r.mu.Unlock()
 	r.cancel(nil)
 	e := r.snapshot(time.Now())
 	e.Phase, e.Deadline, e.Done = Ended, nil, &done
 	r.ledger.remove(e)
+	for _, f := range after {
+		f()
+	}
 	return e
 }

@@ -30,6 +30,12 @@ func TestMain(m *testing.M) {
 		<-c
 	case "successor": // serves its name on the passed socket until stdin... its TERM
 		playSuccessor()
+	case "reuse": // in a namespace of its own, where it can choose the next number
+		if err := playReuse(); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		fmt.Println("up")
 	case "hold": // a parent that starts a child and then dies
 		playParent()
 	}

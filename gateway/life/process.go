@@ -32,6 +32,20 @@ func Identify(pid int) (Process, error) {
 	return Process{PID: pid, Start: now.start}, nil
 }
 
+// PIDMax is the number below which the kernel gives process numbers before it begins anew (proc_sys_kernel(5)), 0 if it does
+// not say. A number may come again after so many processes, so it alone names nobody.
+func PIDMax() int {
+	text, err := os.ReadFile("/proc/sys/kernel/pid_max")
+	if err != nil {
+		return 0
+	}
+	n, err := strconv.Atoi(string(bytes.TrimSpace(text)))
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 // Self is the calling process.
 func Self() (Process, error) { return Identify(os.Getpid()) }
 

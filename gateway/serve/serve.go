@@ -95,7 +95,7 @@ func (e *Entrance) Serve(w http.ResponseWriter, r *http.Request, next Handler, d
 		conn.Begin(e.Limits, r.TLS, multi)
 		defer conn.Done()
 	}
-	x := &exchange{entrance: e, done: done, req: req, method: r.Method, control: http.NewResponseController(w), server: r.Context()}
+	x := &exchange{entrance: e, done: done, req: req, conn: conn, multi: multi, last: r.Close, method: r.Method, control: http.NewResponseController(w), server: r.Context()}
 	req.OnKill(x.breakClient)
 	x.writer = newWriter(w, x, conn, multi)
 	if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
@@ -124,6 +124,9 @@ type exchange struct {
 	done     func(Done)
 	method   string
 	req      *ledger.Req
+	conn     *ledger.Conn // nil if it is not in the ledger
+	multi    bool         // of several requests on one connection
+	last     bool         // the client wants no other on this connection
 	control  *http.ResponseController
 	server   context.Context // of the server: done if the client is gone
 	writer   *writer
@@ -144,6 +147,7 @@ func (x *exchange) breakClient() {
 func (x *exchange) finish(err error, panicked any) error {
 	outcome, incomplete := x.judge(err, panicked)
 	facts := x.writer.facts()
+	facts.ClientClose = x.clientClose(incomplete || panicked != nil)
 	entry := x.req.End(outcome)
 	if x.done != nil {
 		x.done(Done{Request: x.req, Facts: facts, Outcome: outcome, Entry: entry})
@@ -223,6 +227,24 @@ func (x *exchange) clientGone(panicked any, err error) bool {
 		return true
 	}
 	return x.server.Err() != nil && (panicked != nil || err != nil || x.writer.short())
+}
+
+// clientClose says how the client's connection stands when the request is over.
+func (x *exchange) clientClose(aborted bool) string {
+	c := x.conn
+	switch {
+	case c == nil:
+		return ""
+	case c.SawReset():
+		return "reset"
+	case c.SawEOF() && !c.SawNotify():
+		return "eof"
+	case c.SawEOF(), x.server.Err() != nil && c.SawNotify():
+		return "close_notify"
+	case aborted && !x.multi, x.writer.Header().Get("Connection") == "close", x.last:
+		return "gateway"
+	}
+	return "kept"
 }
 
 // Statuser is an error that knows its status.

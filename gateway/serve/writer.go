@@ -59,6 +59,11 @@ func (w *writer) WriteHeader(status int) {
 			w.announced = n
 		}
 		w.x.req.SetResponse(status, w.Header().Get("Content-Type"), w.announced)
+		w.x.req.Note(func(f *ledger.Facts) {
+			if f.KeepHeader {
+				f.SentHeader = w.Header().Clone()
+			}
+		})
 		if ledger.IsStream(w.Header().Get("Content-Type")) {
 			w.gate.Stream(w.x.req.Limits())
 		}

@@ -62,6 +62,7 @@ func TestAStalledRequestIsListedExplainedAndKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
+	began := time.Now()
 	fmt.Fprintf(c, "GET /stall/x.pdf HTTP/1.1\r\nHost: %s\r\n\r\n", g.address)
 	var rows []control.Row
 	eventually(t, "the stalled request is listed", 10*time.Second, func() bool {
@@ -69,6 +70,9 @@ func TestAStalledRequestIsListedExplainedAndKilled(t *testing.T) {
 		return len(rows) == 1
 	})
 	e := rows[0]
+	if most := time.Since(began).Seconds(); e.AgeSeconds < 0 || e.AgeSeconds > most || most-time.Since(e.Started).Seconds() > 1 {
+		t.Errorf("age %.1f s since %s, asked %.1f s ago", e.AgeSeconds, e.Started, most)
+	}
 	if e.Path != "/stall/x.pdf" || e.Origin != origin || e.Route != "slow" || e.Deadline == nil || e.Deadline.LimitSeconds != 60 || e.Status != 200 {
 		t.Errorf("%+v", e)
 	}
@@ -81,8 +85,11 @@ func TestAStalledRequestIsListedExplainedAndKilled(t *testing.T) {
 	if out := g.must("stack"); !strings.Contains(out, "goroutine ") {
 		t.Errorf("stack of all: %.200s", out)
 	}
-	if out := g.must("stats", "--by", "type,origin"); !strings.Contains(out, "application/pdf") || !strings.Contains(out, origin) {
+	if out := g.must("stats", "--by", "type,size,origin"); !strings.Contains(out, "application/pdf") || !strings.Contains(out, origin) {
 		t.Errorf("stats: %s", out)
+	}
+	if out := g.must("stats", "--hung", "--by", "type,size,origin"); strings.Contains(out, "application/pdf") {
+		t.Errorf("a request that has just begun hangs: %s", out)
 	}
 	g.must("kill", e.ID.String(), "--reason", "test")
 	if resp, err := http.ReadResponse(bufio.NewReader(c), nil); err == nil && resp.StatusCode == http.StatusOK {

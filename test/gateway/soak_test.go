@@ -135,7 +135,7 @@ func TestSoak(t *testing.T) {
 		t.Skipf("%s says how long, such as 5m (make gateway-soak)", soakVariable)
 	}
 	site := "\tdeadlines {\n\t\torigin_body_idle 1s\n\t\tclient_send_idle 1s\n\t\tclient_body_idle 1s\n\t}\n\treverse_proxy " + stalling(t) + " {\n\t\ttransport honeyant {\n\t\t\tquirks {\n\t\t\t\tidle 1s\n\t\t\t}\n\t\t}\n\t}\n\tlog {\n\t\toutput discard\n\t}"
-	short := strings.Replace(globals, "{\n", "{\n\tservers {\n\t\tlistener_wrappers {\n\t\t\thoneyant {\n\t\t\t\tclient_tls 1s\n\t\t\t\tclient_header 1s\n\t\t\t\tclient_idle 1s\n\t\t\t}\n\t\t\ttls\n\t\t}\n\t}\n\tlog {\n\t\tlevel ERROR\n\t}\n", 1)
+	short := strings.Replace(globals, "{\n", "{\n\tservers {\n\t\tlistener_wrappers {\n\t\t\thoneyant {\n\t\t\t\tclient_tls 3s\n\t\t\t\tclient_header 3s\n\t\t\t\tclient_idle 3s\n\t\t\t}\n\t\t\ttls\n\t\t}\n\t}\n\tlog {\n\t\tlevel ERROR\n\t}\n", 1)
 	g := startWith(t, short, site)
 	type sample struct{ fds, goroutines, kib int }
 	var samples []sample
