@@ -7,8 +7,8 @@ import (
 )
 
 // fileRoute gives the volume's files to other processes of this machine that may open the
-// command socket, above all the gateway. Closing the node gives back the locks that they hold.
+// command socket, above all the gateway. Closing the mounts gives back the locks that they hold.
 func (n *Node) fileRoute() admin.Route {
-	n.files = server.New(n.mounts.use)
-	return admin.Route{Pattern: fileapi.Prefix, Serve: n.files.ServeHTTP}
+	n.mounts.files = server.New(n.mounts.use)
+	return admin.Route{Pattern: fileapi.Prefix, Serve: n.mounts.files.ServeHTTP}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/honeyant/honeyant/meta"
 	"github.com/honeyant/honeyant/meta/remote"
 	"github.com/honeyant/honeyant/volume"
+	"github.com/honeyant/honeyant/volume/fileapi/server"
 )
 
 // mountsFile remembers the mounts over restarts of the daemon.
@@ -46,6 +47,8 @@ type mounts struct {
 	closed  bool
 
 	recall sync.Once // reads wanted
+
+	files *server.Server // for other processes of this machine; nil if there is no socket
 }
 
 // turn is a lock that is held across I/O; waiting for it ends with a context.
@@ -421,6 +424,9 @@ func (m *mounts) close(ctx context.Context) error {
 	// there is none to tell.
 	ctx, cancel := context.WithTimeout(ctx, partingDeadline)
 	defer cancel()
+	if m.files != nil {
+		m.files.Close(ctx)
+	}
 	if v != nil {
 		faults = append(faults, v.Close(ctx))
 	}

@@ -17,7 +17,6 @@ import (
 	"github.com/honeyant/honeyant/meta/remote"
 	"github.com/honeyant/honeyant/replica"
 	"github.com/honeyant/honeyant/rpc"
-	"github.com/honeyant/honeyant/volume/fileapi/server"
 )
 
 // clusterReport is short for what the tracker tells of a node.
@@ -63,7 +62,6 @@ type Node struct {
 	leadership *leadership
 	mounts     *mounts
 	socket     *admin.Server
-	files      *server.Server // what the socket gives of the volume
 	fault      faultBox
 }
 

@@ -270,9 +270,6 @@ func (n *Node) Close() error {
 	if n.socket != nil {
 		keep("command socket", n.socket.Close())
 	}
-	if n.files != nil {
-		keep("files for others", n.files.Close())
-	}
 	keep("mounts", n.mounts.close(ctx))
 	if n.quorum != nil && n.quorum.IsLeader() {
 		// A clean stop hands the leadership over, so that others need not wait for an election.

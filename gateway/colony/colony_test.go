@@ -45,7 +45,7 @@ func daemon(t *testing.T, c *volumetest.Cluster) (client *fileapi.Client, stop f
 		client.Close()
 		h.Close()
 		<-done
-		files.Close()
+		files.Close(context.Background())
 	}
 	t.Cleanup(stop)
 	return client, stop

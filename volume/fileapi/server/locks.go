@@ -113,13 +113,13 @@ func (l *locks) drop(p string, h *held) error {
 }
 
 // close gives all back, and takes no more.
-func (l *locks) close() {
+func (l *locks) close(ctx context.Context) {
 	l.mu.Lock()
 	l.closed = true
 	all := l.held
 	l.held = map[string]*held{}
 	l.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), giveLimit)
+	ctx, cancel := context.WithTimeout(ctx, giveLimit)
 	defer cancel()
 	for _, h := range all {
 		h.expire.Stop()

@@ -40,11 +40,8 @@ func New(use func(context.Context) (*volume.Volume, error)) *Server {
 	return &Server{use: use, locks: locks{held: map[string]*held{}}}
 }
 
-// Close gives back all locks.
-func (s *Server) Close() error {
-	s.locks.close()
-	return nil
-}
+// Close takes no more locks and gives back those that are held. What is not given back when ctx ends dies with the volume's session.
+func (s *Server) Close(ctx context.Context) { s.locks.close(ctx) }
 
 // ServeHTTP answers one call.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {

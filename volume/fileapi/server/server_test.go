@@ -43,7 +43,7 @@ func start(t *testing.T, c *volumetest.Cluster) *fileapi.Client {
 		client.Close()
 		h.Close()
 		<-done
-		files.Close()
+		files.Close(context.Background())
 	})
 	return client
 }
