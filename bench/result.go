@@ -39,7 +39,7 @@ type Run struct {
 	Why     []string  `json:"why,omitempty"` // plain sentences, for Tainted
 	Results []Result  `json:"results"`
 	Skipped []Skip    `json:"skipped,omitempty"`
-	Spent   *Spent    `json:"spent,omitempty"` // nil where nobody counted
+	Spent   *Spent    `json:"spent,omitempty"`   // nil where nobody counted
 	Stopped string    `json:"stopped,omitempty"` // why the run ended early; Results are then incomplete
 }
 

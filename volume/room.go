@@ -21,11 +21,11 @@ type room struct {
 	until    time.Time  // what follows is taken from the map again after that
 	policy   honeyant.Policy
 	known    bool
-	free     int64 // bytes that fit, by the map, less the margin
-	share    int64 // of them, this node's credit
+	free     int64     // bytes that fit, by the map, less the margin
+	share    int64     // of them, this node's credit
 	full     time.Time // since when a share is less than wanted, zero: it is not
 	wanted   int64     // the least bytes refused since then
-	entering int64 // admitted, and not among the dirty bytes yet
+	entering int64     // admitted, and not among the dirty bytes yet
 	stored   [roomParts]storedPart
 
 	low atomic.Bool // the credit is not much more than what may be unflushed
