@@ -304,6 +304,21 @@ func (s *Store) ReadFrames(id honeyant.ChunkID, gen honeyant.Generation, first u
 	return r, nil
 }
 
+// Expect tells that frames from number first on, n of them, will be read soon, so that the disk can fetch them together.
+// A hint: what is wrong is told by the read.
+func (s *Store) Expect(id honeyant.ChunkID, gen honeyant.Generation, first, n uint32) {
+	seg, rec, err := s.find("chunk.Expect", id, gen)
+	if err != nil {
+		return
+	}
+	defer seg.release()
+	from := uint64(first) * honeyant.FrameSize
+	to := min(from+uint64(n)*honeyant.FrameSize, uint64(rec.sum.Length))
+	if rec.status == live && from < to {
+		_ = seg.file.Expect(rec.bodyOffset()+int64(from), int64(to-from)) // see above
+	}
+}
+
 // Verify reads a chunk back whole, from the disk as far as the kernel allows, and tells
 // its sum. Kinds as ReadAt; Interrupted when ctx ends.
 func (s *Store) Verify(ctx context.Context, id honeyant.ChunkID, gen honeyant.Generation) (honeyant.ChunkSum, error) {

@@ -201,6 +201,11 @@ func (f *osFile) DropCache(off, n int64) error {
 	return wrap("disk.DropCache", f.name, unix.Fadvise(f.fd, off, n, unix.FADV_DONTNEED))
 }
 
+// Expect implements File.
+func (f *osFile) Expect(off, n int64) error {
+	return wrap("disk.Expect", f.name, unix.Fadvise(f.fd, off, n, unix.FADV_WILLNEED))
+}
+
 // Size implements File.
 func (f *osFile) Size() (int64, error) {
 	st, err := f.f.Stat()

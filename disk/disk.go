@@ -67,6 +67,8 @@ type File interface {
 	// DropCache asks that [off, off+n) (n 0: to the end) leave the page cache, so that the
 	// next read comes from the disk. Only what is synced leaves. A hint.
 	DropCache(off, n int64) error
+	// Expect tells that [off, off+n) will be read soon, so that the disk can begin. A hint.
+	Expect(off, n int64) error
 	// Size is the size in bytes.
 	Size() (int64, error)
 	// Truncate sets the size and frees all blocks beyond it.

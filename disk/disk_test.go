@@ -104,6 +104,7 @@ func TestReadWriteReservePunchTruncate(t *testing.T) {
 		must(t, err)
 		must(t, f.Sync())
 		must(t, f.DropCache(0, 0))
+		must(t, f.Expect(0, 64<<10))
 		got := make([]byte, len(data))
 		_, err = f.ReadAt(got, 1000)
 		must(t, err)

@@ -238,6 +238,9 @@ func (f *memoryFile) free(first, end int64) {
 	}
 }
 
+// Expect implements File.
+func (f *memoryFile) Expect(int64, int64) error { return nil }
+
 // DropCache implements File: what a failed Sync left in memory only is lost now.
 func (f *memoryFile) DropCache(off, n int64) error {
 	f.fs.mu.Lock()

@@ -169,6 +169,9 @@ func (s *Server) read(ctx context.Context, st *stream, r *request, store ChunkSt
 		return s.fault(st, err)
 	}
 	defer release(s.reads)
+	if e, ok := store.(expecter); ok && r.length > framesAtOnce {
+		e.Expect(r.chunk, r.generation, r.first, r.length)
+	}
 	buf := readPool.Get().(*[readBatch]byte)
 	defer readPool.Put(buf)
 	for n, left := r.first, r.length; left > 0; {

@@ -22,6 +22,13 @@ type ChunkStore interface {
 	RaiseIncarnation(n uint32) error
 }
 
+// expecter is a store that can fetch from its disk what is about to be read.
+type expecter interface {
+	Expect(id honeyant.ChunkID, gen honeyant.Generation, first, n uint32)
+}
+
+var _ expecter = wrapped{}
+
 // Writer takes one chunk into a store; it belongs to one goroutine.
 type Writer interface {
 	Write(p []byte) (int, error)

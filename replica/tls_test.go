@@ -19,6 +19,15 @@ import (
 // overTLS is stores 10, 20 on nodes 1, 2 and a pure client on node 9, over TLS on loopback.
 // With null stores nothing but the path is measured.
 func overTLS(t testing.TB, null bool) *replica.Client {
+	return overTLSWith(t, func(honeyant.NodeID) replica.ChunkStore {
+		if null {
+			return nullStore{}
+		}
+		return memoryStore(t)
+	})
+}
+
+func overTLSWith(t testing.TB, store func(honeyant.NodeID) replica.ChunkStore) *replica.Client {
 	a, err := rpctest.NewAuthority()
 	if err != nil {
 		t.Fatal(err)
@@ -47,11 +56,7 @@ func overTLS(t testing.TB, null bool) *replica.Client {
 			t.Cleanup(func() { client.Close() })
 			continue
 		}
-		if null {
-			o.Local = here{storeOf(id), nullStore{}}
-		} else {
-			o.Local = here{storeOf(id), memoryStore(t)}
-		}
+		o.Local = here{storeOf(id), store(id)}
 		cl := replica.New(o)
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error, 1)
