@@ -11,7 +11,7 @@ PREFIX ?= /usr/local
 TEST ?= $(GO) test
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race race-core crash cluster fuse posix programs gateway gateway-tools gateway-soak fuzz bench bench-check bench-colony lint demo install ci clean
+.PHONY: help build test race race-core crash cluster fuse posix programs gateway gateway-tools gateway-soak fuzz bench bench-check bench-colony browser lint demo install ci clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -77,7 +77,10 @@ bench: ## benchmarks of the hot paths
 	$(TEST) -run '^$$' -bench . -benchtime 1s ./meta/... ./kv/... ./chunk/... ./rpc/... ./replica/... ./consensus/... ./volume/...
 
 bench-check: ## honeyant bench against fio, sysbench, openssl and iperf3, on a quiet machine
-	HONEYANT_BENCH_CHECK=yes $(TEST) -count=1 -v -timeout 15m ./test/bench
+	HONEYANT_BENCH_CHECK=yes $(TEST) -count=1 -v -timeout 40m -run AgainstOtherTools ./test/bench
+
+browser: ## the report in headless Chromium: light and dark, phone and desk
+	$(TEST) -count=1 -v -run InABrowser ./advice/report
 
 bench-colony: build ## measure a colony of three on this machine, all pairs, and look for the runs on every node (needs root and /dev/fuse)
 	test/on-colony.sh $(TEST) -count=1 -v -timeout 30m -run 'Colony' ./test/bench

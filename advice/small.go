@@ -8,11 +8,11 @@ import (
 // Processor milliseconds of one small file on a processor of Speed 1. doc/advice.md says how
 // these were measured.
 const (
-	cpuCreateClient = 0.5 // create, write, close where the machine is alone
-	cpuCreateLeader = 0.16
-	cpuCommitClient = 1.0 // each commit that is waited for
-	cpuCommitLeader = 2.4
-	cpuCommitVoter  = 0.9 // a follower, on the way
+	cpuCreateClient = 0.33 // create, write, close where the machine is alone
+	cpuCreateLeader = 0.10
+	cpuCommitClient = 1.4 // each commit that is waited for
+	cpuCommitLeader = 1.9
+	cpuCommitVoter  = 1.0 // a follower, on the way
 	cpuOpenClient   = 0.9 // open, read, close
 	cpuOpenLeader   = 0.5
 )

@@ -19,27 +19,35 @@ const (
 	streamSilence = 20 * time.Second
 )
 
-// Source is the data of streams, made once: 4 MiB that can not be made smaller.
-type Source struct{ data []byte }
+// Source is the data of streams, made once: 4 MiB that can not be made smaller, in pieces
+// that are ready to be sent, so that nothing is copied while a clock runs.
+type Source struct {
+	data []byte // whole pieces, each marked pieceMore
+	last []byte // a piece marked pieceLast
+}
 
 // NewSource makes the data.
-func NewSource() *Source { return &Source{data: noise(streamData, 9)} }
+func NewSource() *Source {
+	s := &Source{data: noise(streamData/pieceSize*pieceSize, 9), last: noise(pieceSize, 10)}
+	for at := 0; at < len(s.data); at += pieceSize {
+		s.data[at] = pieceMore
+	}
+	s.last[0] = pieceLast
+	return s
+}
 
 // Send sends from memory for d, at least one piece, and leaves the connection usable. It
-// ends early with ctx.
+// ends early with ctx. Safe for concurrent use on different connections.
 func (s *Source) Send(ctx context.Context, conn net.Conn, d time.Duration) error {
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Now()) })
 	defer stop()
-	piece := make([]byte, pieceSize)
-	end, at := time.Now().Add(d), 0
-	for {
+	end := time.Now().Add(d)
+	for at := 0; ; at = (at + pieceSize) % len(s.data) {
 		now := time.Now()
 		last := !now.Before(end)
-		copy(piece[1:], s.data[at:at+pieceSize])
-		at = (at + pieceSize) % (len(s.data) - pieceSize)
-		piece[0] = pieceMore
+		piece := s.data[at : at+pieceSize]
 		if last {
-			piece[0] = pieceLast
+			piece = s.last
 		}
 		conn.SetWriteDeadline(now.Add(streamSilence))
 		if _, err := conn.Write(piece); err != nil {
