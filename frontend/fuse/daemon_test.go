@@ -227,11 +227,15 @@ func (d *daemon) stop() {
 	}
 	_ = d.in.Close() // the daemon sees the end of its input
 	done := make(chan error, 1)
-	go func() { done <- d.cmd.Wait() }()
+	var said []byte
+	go func() {
+		said, _ = io.ReadAll(d.out) // what it has against the way it ends; read before Wait closes it
+		done <- d.cmd.Wait()
+	}()
 	select {
 	case err := <-done:
 		if err != nil {
-			d.t.Errorf("daemon: %v", err)
+			d.t.Errorf("daemon: %v: %s", err, said)
 		}
 	case <-time.After(60 * time.Second):
 		_ = d.cmd.Process.Kill() // it is reported below

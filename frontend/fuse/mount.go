@@ -260,10 +260,26 @@ func (m *Mount) end() error {
 		return honeyant.E("fuse.Close", honeyant.Unavailable, m.path, err)
 	}
 	m.fs.interruptAll()
+	if m.waitFor(ctx, elsewhere) != nil {
+		m.log.Warn("fuse: the mount lives on in another mount namespace, ending its connection", "path", m.path)
+		if err := abort(m.minor); err != nil {
+			return honeyant.E("fuse.Close", honeyant.Unavailable, m.path, err)
+		}
+	}
 	if err := m.Wait(ctx); err != nil {
 		return honeyant.E("fuse.Close", honeyant.Unavailable, m.path, fmt.Errorf("requests are still under way after %v", m.fs.options.Deadline))
 	}
 	return flushed
+}
+
+// elsewhere is how long after it was unmounted a connection ends by itself, if no other mount namespace has a copy of the
+// mount, as those have that were made by unshare(2), or ip netns exec, where propagation is private.
+const elsewhere = time.Second
+
+func (m *Mount) waitFor(ctx context.Context, d time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	return m.Wait(ctx)
 }
 
 // detach takes the mount off its path and ends the connection, whoever still uses it.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -578,5 +579,24 @@ func TestAppendFlagChangesWhileOpen(t *testing.T) {
 	got, err := os.ReadFile(name)
 	if err != nil || string(got) != "01ab456789end" {
 		t.Fatalf("%q, %v", got, err)
+	}
+}
+
+// TestCloseWithACopyElsewhere ends a mount that lives on in the mount namespace of another process.
+func TestCloseWithACopyElsewhere(t *testing.T) {
+	d := serve(t, 1)
+	other := exec.Command("sleep", "60")
+	other.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = other.Process.Kill() // it may have ended
+		_ = other.Wait()         // killed: not a success
+	}()
+	d.stop() // fails the test if the daemon says so
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", other.Process.Pid))
+	if err != nil || !strings.Contains(string(raw), d.paths[0]) {
+		t.Errorf("the other namespace has no copy of the mount (%v): nothing was tested", err)
 	}
 }
