@@ -10,9 +10,9 @@ import (
 
 // A Keeper is told what must not be kept outside of the volume any more, as a kernel keeps what it was answered:
 // these inodes, their names and attributes, nil for all. With own the change was made by a call that the keeper's own
-// user has made (see Keep), under an exclusive lease: nobody else has seen it. It is called without locks, from many
+// user has made (see Keep) with ctx, under an exclusive lease: nobody else has seen it. It is called without locks, from many
 // goroutines, and returns when they are gone; recalls are acknowledged and own changes are sent only after that.
-type Keeper func(inos []honeyant.Ino, own bool)
+type Keeper func(ctx context.Context, inos []honeyant.Ino, own bool)
 
 // keeperKey is under which a context names the Keeper whose user makes a call.
 type keeperKey struct{}
@@ -63,7 +63,7 @@ func (n *nameCache) tell(inos []honeyant.Ino) {
 		return
 	}
 	for _, k := range *all {
-		(*k)(inos, false)
+		(*k)(context.Background(), inos, false)
 	}
 }
 
@@ -85,9 +85,9 @@ func (n *nameCache) tellOf(ctx context.Context, changed []meta.Touched) {
 	}
 	for _, k := range *n.keepers.Load() {
 		if k != from {
-			(*k)(all, false)
+			(*k)(ctx, all, false)
 		} else if len(there) > 0 {
-			(*k)(there, true)
+			(*k)(ctx, there, true)
 		}
 	}
 }

@@ -18,7 +18,7 @@ func (fs *FS) GetAttr(cancel <-chan struct{}, in *gofuse.GetAttrIn, out *gofuse.
 		return status(c.told(err))
 	}
 	fs.fill(&a, &out.Attr)
-	out.SetTimeout(fs.keepAttr(&a, since))
+	out.SetTimeout(fs.keepAttr(&a, asker{since, in.Pid}))
 	return gofuse.OK
 }
 

@@ -25,11 +25,34 @@ type call struct {
 func (fs *FS) begin(cancel <-chan struct{}, h *gofuse.InHeader) *call {
 	fs.count(h.Opcode)
 	c := &call{fs: fs, cancel: cancel, thread: h.Pid}
-	c.ctx, c.end = context.WithCancel(fs.root)
+	ctx, end := context.WithCancel(fs.root)
+	c.ctx, c.end = &threadContext{ctx, h.Pid}, end
 	fs.mu.Lock()
 	fs.calls[c] = struct{}{}
 	fs.mu.Unlock()
 	return c
+}
+
+// threadContext is the context of a call that a thread has made.
+type threadContext struct {
+	context.Context
+	thread uint32
+}
+
+type threadKey struct{}
+
+// Value implements context.Context.
+func (c *threadContext) Value(key any) any {
+	if _, ok := key.(threadKey); ok {
+		return c.thread
+	}
+	return c.Context.Value(key)
+}
+
+// threadOf is the thread that has made the call with this context, 0: not known.
+func threadOf(ctx context.Context) uint32 {
+	thread, _ := ctx.Value(threadKey{}).(uint32)
+	return thread
 }
 
 // done ends a call.

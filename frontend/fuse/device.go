@@ -1,10 +1,12 @@
 package fuse
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -16,7 +18,8 @@ import (
 // All its writes are whole messages.
 type device struct {
 	fd     int
-	closed bool // guarded by kept.tells
+	mu     sync.RWMutex // held while a message is written
+	closed bool         // guarded by mu
 }
 
 // mountDevice mounts at path as go-fuse does for root, and gives the connection to serve.
@@ -62,6 +65,8 @@ const (
 )
 
 func (d *device) write(message []byte) error {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
 	for !d.closed {
 		_, err := unix.Write(d.fd, message)
 		if err != unix.EINTR {
@@ -69,6 +74,13 @@ func (d *device) write(message []byte) error {
 		}
 	}
 	return nil
+}
+
+func (d *device) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed = true
+	_ = unix.Close(d.fd) // nothing is buffered
 }
 
 func (d *device) expireNames() error {
@@ -110,13 +122,12 @@ func (fs *FS) keep(fd int, path string, log *slog.Logger) (stop func(), err erro
 	through, forget := fs.volume.Keep(k.drop)
 	fs.root = through(fs.root)
 	return func() {
-		k.drop(nil, false) // programs may be inside still
+		k.drop(context.Background(), nil, false) // programs may be inside still
 		forget()
 		k.off()
 		select {
 		case k.tells <- struct{}{}:
-			d.closed = true
-			_ = unix.Close(dup) // nothing is buffered
+			d.close()
 			<-k.tells
 		case <-time.After(tellDeadline): // the kernel hangs in it
 		}

@@ -83,7 +83,6 @@ func (fs *FS) Create(cancel <-chan struct{}, in *gofuse.CreateIn, name string, o
 	if err != nil {
 		return status(err)
 	}
-	fs.kept.changing(a.Ino)
 	fs.entry(&a, &out.EntryOut)
 	out.SetEntryTimeout(fs.keepName(n.Parent, name, a.Ino, since))
 	fs.openOut(f, &out.OpenOut)

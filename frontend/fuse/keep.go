@@ -1,6 +1,7 @@
 package fuse
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,6 +45,7 @@ type promises struct {
 // promise tells when the kernel was last let keep something, and until when.
 type promise struct {
 	made, ends time.Time
+	by         uint32 // thread that the answers of the last half second went to, 0: several, or not known
 }
 
 // kernel is what a transport can tell the kernel. Each call returns when it is done, and may hang with the kernel.
@@ -104,15 +106,21 @@ func (k *kept) begin() uint64 {
 // name tells how long the kernel may use an answer about a name in dir to a request that began at since, 0: not at
 // all; lease tells how long the answer is good.
 func (k *kept) name(dir honeyant.Ino, since uint64, lease func() time.Duration) time.Duration {
-	return k.give(&k.namesOn, &k.names, dir, since, lease)
+	return k.give(&k.namesOn, &k.names, dir, asker{since: since}, lease)
 }
 
 // attr is name for the attributes of an inode.
-func (k *kept) attr(ino honeyant.Ino, since uint64, lease func() time.Duration) time.Duration {
-	return k.give(&k.attrsOn, &k.attrs, ino, since, lease)
+func (k *kept) attr(ino honeyant.Ino, from asker, lease func() time.Duration) time.Duration {
+	return k.give(&k.attrsOn, &k.attrs, ino, from, lease)
 }
 
-func (k *kept) give(on *atomic.Bool, p *promises, ino honeyant.Ino, since uint64, lease func() time.Duration) time.Duration {
+// asker is who waits for an answer, and since when.
+type asker struct {
+	since  uint64
+	thread uint32 // 0: not known
+}
+
+func (k *kept) give(on *atomic.Bool, p *promises, ino honeyant.Ino, from asker, lease func() time.Duration) time.Duration {
 	if !on.Load() {
 		return 0
 	}
@@ -124,14 +132,17 @@ func (k *kept) give(on *atomic.Bool, p *promises, ino honeyant.Ino, since uint64
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	slot := keptSlot(ino)
-	if !on.Load() || p.dropped[slot] > since || now.Before(p.calm[slot]) {
+	if !on.Load() || p.dropped[slot] > from.since || now.Before(p.calm[slot]) {
 		return 0
 	}
 	had, ok := p.of[ino]
 	if !ok && len(p.of) >= keptMost {
 		return 0
 	}
-	next := promise{made: now, ends: now.Add(left)}
+	next := promise{made: now, ends: now.Add(left), by: from.thread}
+	if ok && had.by != next.by && now.Sub(had.made) < takenIn {
+		next.by = 0
+	}
 	if had.ends.After(next.ends) {
 		next.ends = had.ends
 	}
@@ -152,32 +163,27 @@ func (k *kept) asked(ino honeyant.Ino) {
 	k.mu.Lock()
 	if len(k.acls) >= keptMost {
 		k.mu.Unlock()
-		k.drop(nil, false)
+		k.drop(context.Background(), nil, false)
 		k.mu.Lock()
 	}
 	k.acls[ino] = struct{}{}
 	k.mu.Unlock()
 }
 
-// changing keeps the attributes of what has just been made from being given for a while: more changes will follow.
-func (k *kept) changing(ino honeyant.Ino) {
-	if !k.on() {
+// drop returns when the kernel does not use what it was told of the inodes; nil: of any. With own the change is one that
+// a thread of this kernel has asked for: names, ACLs and attributes are in order there itself. But of attributes it is told
+// if the answer to another thread may still be on its way, since that would pass for newer than a directory's change
+// (fuse_dir_changed does not raise the attr_version).
+func (k *kept) drop(ctx context.Context, inos []honeyant.Ino, own bool) {
+	if own {
+		k.changed(inos, threadOf(ctx))
 		return
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.attrs.calm[keptSlot(ino)] = time.Now().Add(k.quiet)
-}
-
-// drop returns when the kernel does not use what it was told of the inodes; nil: of any. With own the change is one that
-// this kernel has asked for: it has its names and ACLs in order itself. Of attributes it is told, since an answer that is on
-// its way would pass for newer than a directory's change (fuse_dir_changed does not raise the attr_version).
-func (k *kept) drop(inos []honeyant.Ino, own bool) {
 	if !k.on() {
 		k.outlast(&k.names, &k.attrs)
 		return
 	}
-	if !k.mark(inos, own) {
+	if !k.mark(inos) {
 		k.settle() // somebody else may be telling the kernel just now
 		return
 	}
@@ -189,17 +195,9 @@ func (k *kept) drop(inos []honeyant.Ino, own bool) {
 		k.giveUp()
 		return
 	}
-	if own { // attributes alone, for which the kernel takes no lock that it could hang in
-		ok := k.expire(inos, own)
-		<-k.tells
-		if !ok {
-			k.giveUp()
-		}
-		return
-	}
 	done := make(chan bool, 1) // 1: it may end when nobody waits any more
 	go func() {                // a kernel that hangs must not hang the caller, see tellDeadline
-		ok := k.expire(inos, own)
+		ok := k.expire(inos)
 		if !ok {
 			k.off() // before others, who find nothing in the tables any more, go on
 		}
@@ -216,8 +214,33 @@ func (k *kept) drop(inos []honeyant.Ino, own bool) {
 	}
 }
 
+// changed is drop for a change that a thread of this kernel has asked for.
+func (k *kept) changed(inos []honeyant.Ino, thread uint32) {
+	if !k.attrsOn.Load() {
+		return
+	}
+	var doubtful []honeyant.Ino
+	k.mu.Lock()
+	k.gen++
+	for _, ino := range inos {
+		k.attrs.dropped[keptSlot(ino)] = k.gen
+		p, ok := k.attrs.of[ino]
+		if ok && (thread == 0 || p.by != thread) && time.Since(p.made) < takenIn {
+			doubtful = append(doubtful, ino)
+		}
+	}
+	k.mu.Unlock()
+	for _, ino := range doubtful { // the inode is in use there, and no lock is taken for its attributes
+		k.invalidations.Add(1)
+		if _, err := k.expireAttrs(uint64(ino)); err != nil {
+			k.giveUp()
+			return
+		}
+	}
+}
+
 // mark keeps answers that are on their way from being given a timeout, and tells whether the kernel may use any.
-func (k *kept) mark(inos []honeyant.Ino, own bool) (any bool) {
+func (k *kept) mark(inos []honeyant.Ino) (any bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.gen++
@@ -230,15 +253,12 @@ func (k *kept) mark(inos []honeyant.Ino, own bool) (any bool) {
 	calm := time.Now().Add(k.quiet)
 	for _, ino := range inos {
 		slot := keptSlot(ino)
-		if !own {
-			k.names.dropped[slot], k.names.calm[slot] = k.gen, calm
-			_, name := k.names.of[ino]
-			any = any || name
-		}
+		k.names.dropped[slot], k.names.calm[slot] = k.gen, calm
 		k.attrs.dropped[slot], k.attrs.calm[slot] = k.gen, calm
+		_, name := k.names.of[ino]
 		_, attr := k.attrs.of[ino]
 		_, acl := k.acls[ino]
-		any = any || attr || acl && !own
+		any = any || name || attr || acl
 	}
 	return any
 }
@@ -268,8 +288,8 @@ func (k *kept) settle() {
 }
 
 // expire tells the kernel. What was given from now on stays in the tables.
-func (k *kept) expire(inos []honeyant.Ino, own bool) bool {
-	names, attrs := k.take(inos, own)
+func (k *kept) expire(inos []honeyant.Ino) bool {
+	names, attrs := k.take(inos)
 	ok := true
 	if names {
 		ok = k.forgetNames()
@@ -308,17 +328,17 @@ type givenAttr struct {
 }
 
 // take takes out of the tables what is to be dropped.
-func (k *kept) take(inos []honeyant.Ino, own bool) (names bool, attrs []givenAttr) {
+func (k *kept) take(inos []honeyant.Ino) (names bool, attrs []givenAttr) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	one := func(ino honeyant.Ino) {
 		p, attr := k.attrs.of[ino]
 		_, acl := k.acls[ino]
-		if attr || acl && !own {
+		if attr || acl {
 			attrs = append(attrs, givenAttr{ino, p.made})
-			delete(k.attrs.of, ino)
-			delete(k.acls, ino)
 		}
+		delete(k.attrs.of, ino)
+		delete(k.acls, ino)
 	}
 	if inos == nil {
 		for ino := range k.acls {
@@ -331,7 +351,7 @@ func (k *kept) take(inos []honeyant.Ino, own bool) (names bool, attrs []givenAtt
 	}
 	for _, ino := range inos {
 		one(ino)
-		if _, ok := k.names.of[ino]; ok && !own {
+		if _, ok := k.names.of[ino]; ok {
 			names = true
 		}
 	}

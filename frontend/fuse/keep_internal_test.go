@@ -72,12 +72,12 @@ func TestKeptGives(t *testing.T) {
 		if d := k.name(1, since, func() time.Duration { return keptLeast / 2 }); d != 0 {
 			t.Errorf("timeout %v at the end of a lease", d)
 		}
-		k.attr(2, since, good)
-		k.drop([]honeyant.Ino{3}, false)
+		k.attr(2, asker{since: since}, good)
+		k.drop(t.Context(), []honeyant.Ino{3}, false)
 		if names, attrs := f.told(); names != 0 || attrs != 0 {
 			t.Errorf("told %d and %d of what it does not keep", names, attrs)
 		}
-		k.drop([]honeyant.Ino{1}, false)
+		k.drop(t.Context(), []honeyant.Ino{1}, false)
 		if names, attrs := f.told(); names != 1 || attrs != 0 {
 			t.Errorf("told %d and %d, want names alone", names, attrs)
 		}
@@ -95,11 +95,11 @@ func TestKeptGives(t *testing.T) {
 			t.Errorf("timeout %v, want %v again", d, keptFor)
 		}
 		k.asked(9)
-		k.drop(nil, false)
+		k.drop(t.Context(), nil, false)
 		if names, attrs := f.told(); names != 2 || attrs != 2 {
 			t.Errorf("told %d and %d, want all: 2 and 2", names, attrs)
 		}
-		k.attr(5, k.begin(), good)
+		k.attr(5, asker{since: k.begin()}, good)
 		time.Sleep(keptFor + keptSlack + time.Second)
 		k.prune()
 		if n := len(k.attrs.of); n != 0 {
@@ -123,7 +123,7 @@ func TestKeptWithoutTheKernelsHelp(t *testing.T) {
 				var both sync.WaitGroup
 				for range 2 { // the second one finds the table empty
 					both.Go(func() {
-						k.drop([]honeyant.Ino{1}, false)
+						k.drop(t.Context(), []honeyant.Ino{1}, false)
 						if took := time.Since(start); took < keptFor {
 							t.Errorf("dropped after %v, before the timeout of %v", took, keptFor)
 						} else if took > keptFor+tellDeadline {
@@ -140,25 +140,49 @@ func TestKeptWithoutTheKernelsHelp(t *testing.T) {
 	}
 }
 
-// TestKeptOwnChanges checks that the kernel is told of attributes alone when it has asked for the change itself.
+// TestKeptOwnChanges checks that the kernel is told of its own changes only if the answer to another thread may be on its way.
 func TestKeptOwnChanges(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := &fakeKernel{}
-		k := newFake(f)
-		since := k.begin()
-		k.name(1, since, good)
-		k.attr(1, since, good)
-		k.drop([]honeyant.Ino{1}, true)
-		if names, attrs := f.told(); names != 0 || attrs != 1 {
-			t.Errorf("told %d and %d, want attributes alone", names, attrs)
-		}
-		if d := k.attr(1, since, good); d != 0 {
-			t.Errorf("timeout %v for attributes from before the change", d)
-		}
-		if d := k.name(1, since, good); d != keptFor {
-			t.Errorf("timeout %v for a name, want %v", d, keptFor)
-		}
-	})
+	for _, c := range []struct {
+		name    string
+		givenTo []uint32
+		changer uint32
+		later   time.Duration
+		told    int
+	}{
+		{"the same thread", []uint32{7}, 7, 0, 0},
+		{"another thread", []uint32{8}, 7, 0, 1},
+		{"two threads", []uint32{8, 7}, 7, 0, 1},
+		{"unknown threads", []uint32{0}, 0, 0, 1},
+		{"another thread, long ago", []uint32{8}, 7, takenIn, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &fakeKernel{}
+				k := newFake(f)
+				since := k.begin()
+				k.name(1, since, good)
+				for _, thread := range c.givenTo {
+					if d := k.attr(1, asker{since, thread}, good); d != keptFor {
+						t.Errorf("timeout %v, want %v", d, keptFor)
+					}
+				}
+				time.Sleep(c.later)
+				k.drop(&threadContext{t.Context(), c.changer}, []honeyant.Ino{1}, true)
+				if names, attrs := f.told(); names != 0 || attrs != c.told {
+					t.Errorf("told %d and %d, want 0 and %d", names, attrs, c.told)
+				}
+				if d := k.attr(1, asker{since, c.changer}, good); d != 0 {
+					t.Errorf("timeout %v for attributes from before the change", d)
+				}
+				if d := k.attr(1, asker{k.begin(), c.changer}, good); d != keptFor {
+					t.Errorf("timeout %v of attributes after the change, want %v", d, keptFor)
+				}
+				if d := k.name(1, since, good); d != keptFor {
+					t.Errorf("timeout %v for a name, want %v", d, keptFor)
+				}
+			})
+		})
+	}
 }
 
 // TestKeptAnswerOnItsWay checks that an inode that the kernel does not know yet is asked for again until no answer can be
@@ -168,28 +192,28 @@ func TestKeptAnswerOnItsWay(t *testing.T) {
 		f := &fakeKernel{unknown: []uint64{7, 8}}
 		k := newFake(f)
 		start := time.Now()
-		k.attr(7, k.begin(), good)
-		k.attr(8, k.begin(), good)
+		k.attr(7, asker{since: k.begin()}, good)
+		k.attr(8, asker{since: k.begin()}, good)
 		time.AfterFunc(100*time.Millisecond, func() {
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			f.unknown = nil
 		})
-		k.drop([]honeyant.Ino{7}, false)
+		k.drop(t.Context(), []honeyant.Ino{7}, false)
 		if took := time.Since(start); took < 100*time.Millisecond || took > 100*time.Millisecond+2*takenRetry {
 			t.Errorf("dropped after %v, want when the kernel had made the inode", took)
 		}
 		f.mu.Lock()
 		f.unknown = []uint64{8}
 		f.mu.Unlock()
-		k.drop([]honeyant.Ino{8}, false)
+		k.drop(t.Context(), []honeyant.Ino{8}, false)
 		if took := time.Since(start); took != takenIn {
 			t.Errorf("dropped after %v, want %v: no answer can be on its way any more", took, takenIn)
 		}
-		k.attr(8, k.begin(), good)
+		k.attr(8, asker{since: k.begin()}, good)
 		time.Sleep(calmFor)
 		start = time.Now()
-		k.drop([]honeyant.Ino{8}, false)
+		k.drop(t.Context(), []honeyant.Ino{8}, false)
 		if took := time.Since(start); took != 0 {
 			t.Errorf("dropping what was given long ago took %v", took)
 		}
@@ -205,7 +229,7 @@ func TestKeptBelowMounts(t *testing.T) {
 		k.below = func() bool { return below }
 		start := time.Now()
 		k.name(1, k.begin(), good)
-		k.drop([]honeyant.Ino{1}, false)
+		k.drop(t.Context(), []honeyant.Ino{1}, false)
 		if names, _ := f.told(); names != 0 {
 			t.Error("names were expired")
 		}
@@ -215,7 +239,7 @@ func TestKeptBelowMounts(t *testing.T) {
 		if d := k.name(2, k.begin(), good); d != 0 {
 			t.Errorf("timeout %v while something is mounted below", d)
 		}
-		if d := k.attr(2, k.begin(), good); d != keptFor {
+		if d := k.attr(2, asker{since: k.begin()}, good); d != keptFor {
 			t.Errorf("timeout %v of attributes, want %v", d, keptFor)
 		}
 		below = false

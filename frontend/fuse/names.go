@@ -40,7 +40,7 @@ func (fs *FS) Lookup(cancel <-chan struct{}, h *gofuse.InHeader, name string, ou
 	}
 	fs.entry(&a, out)
 	out.SetEntryTimeout(fs.keepName(parent, name, a.Ino, since))
-	out.SetAttrTimeout(fs.keepAttr(&a, since))
+	out.SetAttrTimeout(fs.keepAttr(&a, asker{since, h.Pid}))
 	return gofuse.OK
 }
 
@@ -50,8 +50,8 @@ func (fs *FS) keepName(parent honeyant.Ino, name string, ino honeyant.Ino, since
 }
 
 // keepAttr is keepName for attributes.
-func (fs *FS) keepAttr(a *honeyant.Attr, since uint64) time.Duration {
-	return fs.kept.attr(a.Ino, since, func() time.Duration { return fs.volume.AttrLease(a) })
+func (fs *FS) keepAttr(a *honeyant.Attr, from asker) time.Duration {
+	return fs.kept.attr(a.Ino, from, func() time.Duration { return fs.volume.AttrLease(a) })
 }
 
 // keptNothing tells how long the kernel may take it for certain that there is no such name.
@@ -93,7 +93,6 @@ func (fs *FS) make(cancel <-chan struct{}, h *gofuse.InHeader, n volume.NewNode,
 	if err != nil {
 		return status(err)
 	}
-	fs.kept.changing(a.Ino)
 	fs.entry(&a, out)
 	out.SetEntryTimeout(fs.keepName(n.Parent, n.Name, a.Ino, since))
 	return gofuse.OK
