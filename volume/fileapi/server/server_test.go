@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -177,6 +178,32 @@ func TestLocksExcludeAndRunOut(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal("a lock that nobody renews does not run out")
 		}
+	}
+}
+
+// A server that is closed gives back what its processes hold, and takes nothing more.
+func TestCloseGivesLocksBack(t *testing.T) {
+	c := volumetest.NewCluster(t, 1, 1<<30)
+	v := c.Open(t, nil)
+	files := server.New(func(context.Context) (*volume.Volume, error) { return v, nil })
+	lock := func() *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		files.ServeHTTP(w, httptest.NewRequest(http.MethodPost, fileapi.Prefix+"lock?path=/l&owner=one&ttl_ms=60000", nil))
+		return w
+	}
+	if w := lock(); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "true") {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	other := start(t, c)
+	if got, err := other.Lock(t.Context(), "/l", "two", time.Minute); err != nil || got {
+		t.Fatalf("granted twice: %t, %v", got, err)
+	}
+	files.Close(t.Context())
+	if got, err := other.Lock(t.Context(), "/l", "two", time.Minute); err != nil || !got {
+		t.Errorf("after the close: %t, %v", got, err)
+	}
+	if w := lock(); w.Code == http.StatusOK && strings.Contains(w.Body.String(), "true") {
+		t.Errorf("a closed server took a lock: %s", w.Body)
 	}
 }
 
