@@ -31,6 +31,10 @@ type Conn struct {
 	start  time.Time
 	peer   string
 
+	// What its gate calls, made once: these change with every request.
+	fire, fireCut func(*Ending)
+	taken         func() (int64, bool)
+
 	in, out atomic.Int64
 	ending  atomic.Pointer[Ending]
 	eof     atomic.Bool // the other end closed its sending side
@@ -81,7 +85,7 @@ func DescribeTLS(s *tls.ConnectionState) TLS {
 // limits given, afterwards those of its last request's route.
 func (l *Ledger) WrapClient(c net.Conn, limits Limits) *Conn {
 	w := l.newConn(c, Client, limits)
-	w.gate = w.watch.gate(ClientHeader, &w.limits, w.kill)
+	w.gate = w.watch.gate(ClientHeader, &w.limits, w.fire)
 	w.gate.Enter()
 	l.enter(w.id, w)
 	return w
@@ -103,6 +107,7 @@ func (l *Ledger) newConn(c net.Conn, side Side, limits Limits) *Conn {
 		w.peer = a.String()
 	}
 	w.watch = newWatch(ClientHeader, now)
+	w.fire, w.fireCut, w.taken = w.kill, w.cut, w.acked
 	w.watch.over = func(_ *Gate, e *Ending) { l.noteFired(w.snapshot(time.Now()), e) }
 	return w
 }
@@ -141,13 +146,13 @@ func (c *Conn) SawReset() bool { return c.reset.Load() }
 // move goes to a state whose wait has phase p and the limits l; the caller holds mu.
 func (c *Conn) move(s connState, p Phase) {
 	c.state = s
-	fire := c.kill
+	fire := c.fire
 	var taken func() (int64, bool)
 	switch p {
 	case Closing:
-		fire = c.cut
+		fire = c.fireCut
 	case ClientSend:
-		taken = c.acked
+		taken = c.taken
 	}
 	c.watch.change(c.gate, p, &c.limits, fire, taken)
 }
@@ -288,41 +293,49 @@ func (c *Conn) received(p []byte) {
 
 // Write counts; what is left to send after a request was handled has the client's send limit.
 func (c *Conn) Write(p []byte) (int, error) {
-	done := c.sending()
+	bounded := c.sending()
 	n, err := c.Conn.Write(p)
 	c.out.Add(int64(n))
 	c.watch.note(n)
 	c.noteError(err)
-	done()
+	if bounded {
+		c.sent()
+	}
 	return n, err
 }
 
 // ReadFrom lets plain connections use sendfile.
 func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
-	done := c.sending()
+	bounded := c.sending()
 	n, err := io.Copy(c.Conn, r)
 	c.out.Add(n)
 	c.watch.note(int(n))
-	done()
+	if bounded {
+		c.sent()
+	}
 	return n, err
 }
 
-func nothing() {}
-
-// sending bounds a write that happens after the handler returned.
-func (c *Conn) sending() func() {
+// sending bounds a write that happens after the handler returned, and tells whether it is one.
+func (c *Conn) sending() bool {
+	if c.side != Client {
+		return false
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.side != Client || c.state != stateFinishing {
-		return nothing
+	if c.state != stateFinishing {
+		return false
 	}
 	c.move(stateFinishing, ClientSend)
-	return func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.state == stateFinishing {
-			c.move(stateFinishing, Closing)
-		}
+	return true
+}
+
+// sent ends such a write.
+func (c *Conn) sent() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state == stateFinishing {
+		c.move(stateFinishing, Closing)
 	}
 }
 

@@ -29,6 +29,7 @@ type Req struct {
 	in, out atomic.Int64
 	ending  atomic.Pointer[Ending]
 	total   *Gate
+	fire    func(*Ending) // kill, made once
 
 	mu     sync.Mutex // guards the rest; taken before watch.mu
 	about  About
@@ -69,8 +70,9 @@ func (l *Ledger) Begin(ctx context.Context, about About) (*Req, context.Context)
 	r := &Req{ledger: l, id: l.newID(), start: now, ctx: ctx, cancel: cancel, about: about, size: -1}
 	r.watch = newWatch(Handling, now)
 	r.watch.over = func(_ *Gate, e *Ending) { l.noteFired(r.snapshot(time.Now()), e) }
+	r.fire = r.kill
 	r.total = &r.room.total
-	*r.total = Gate{w: &r.watch, idle: LimitTotal, limit: about.Limits.Total, fire: r.kill}
+	*r.total = Gate{w: &r.watch, idle: LimitTotal, limit: about.Limits.Total, fire: r.fire}
 	r.gates, r.breaks = r.room.list[:0], r.room.breaks[:0]
 	if r.total.limit > 0 {
 		r.total.Enter()
@@ -128,7 +130,7 @@ func (r *Req) SetRoute(route string, limits Limits) {
 // fires; nil ends the whole request.
 func (r *Req) Gate(p Phase, fire func(*Ending)) *Gate {
 	if fire == nil {
-		fire = r.kill
+		fire = r.fire
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -51,6 +51,7 @@ type attempt struct {
 	cancel context.CancelCauseFunc
 	begun  time.Time
 	gate   *ledger.Gate
+	other  *httptrace.ClientTrace // whose interim responses are passed on, may be nil
 
 	mu      sync.Mutex // guards the rest
 	step    int
@@ -83,7 +84,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	a.gate = req.Gate(ledger.OriginConnect, a.end)
 	req.SetOrigin(r.URL.Host)
 	req.Note(func(f *ledger.Facts) { f.Attempts++; f.Problem = nil })
-	out := r.WithContext(httptrace.WithClientTrace(ctx, a.trace()))
+	out := r.WithContext(a.traced(ctx))
 	if t.Quirks.request(out, r) {
 		t.Log.Debug("quirks applied to a request", "code", string(code.OriginQuirk), "request", req.ID().String())
 	}
@@ -125,6 +126,33 @@ func (a *attempt) forward(step int, p ledger.Phase) {
 	}
 	a.step = step
 	a.gate.Turn(p, &a.limits)
+}
+
+// untraced is a context without a trace.
+type untraced struct{ context.Context }
+
+// Value hides the trace.
+func (c untraced) Value(key any) any {
+	v := c.Context.Value(key)
+	if _, ok := v.(*httptrace.ClientTrace); ok {
+		return nil
+	}
+	return v
+}
+
+// traced answers a context whose trace is the attempt's. net/http composes traces by reflection, for each
+// request; Caddy's only wants interim responses, so that one is called by hand.
+func (a *attempt) traced(ctx context.Context) context.Context {
+	o := httptrace.ContextClientTrace(ctx)
+	if o == nil || o.TLSHandshakeStart != nil || o.GotConn != nil || o.WroteRequest != nil || o.PutIdleConn != nil {
+		return httptrace.WithClientTrace(ctx, a.trace())
+	}
+	a.other = o
+	t := a.trace()
+	t.GetConn, t.GotFirstResponseByte, t.Got100Continue, t.Wait100Continue = o.GetConn, o.GotFirstResponseByte, o.Got100Continue, o.Wait100Continue
+	t.DNSStart, t.DNSDone, t.ConnectStart, t.ConnectDone = o.DNSStart, o.DNSDone, o.ConnectStart, o.ConnectDone
+	t.TLSHandshakeDone, t.WroteHeaderField, t.WroteHeaders = o.TLSHandshakeDone, o.WroteHeaderField, o.WroteHeaders
+	return httptrace.WithClientTrace(untraced{ctx}, t)
 }
 
 // trace follows net/http through the phases.
@@ -174,12 +202,15 @@ func (a *attempt) gotConn(i httptrace.GotConnInfo) {
 }
 
 // gotInterim counts. Its error may be lost among several traces, so the attempt is cancelled.
-func (a *attempt) gotInterim(int, textHeader) error {
+func (a *attempt) gotInterim(status int, h textHeader) error {
 	a.mu.Lock()
 	a.interim++
 	many := a.interim > maxInterim
 	a.mu.Unlock()
 	if !many {
+		if a.other != nil && a.other.Got1xxResponse != nil {
+			return a.other.Got1xxResponse(status, h)
+		}
 		return nil
 	}
 	why := &ledger.Ending{Code: code.OriginInterim, By: "origin", Text: "the origin sent more interim responses than a request may have"}
