@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fixture is a server over real sockets whose limits are short.
+// fixture is a server over real sockets.
 type fixture struct {
 	*httptest.Server
 	ledger *ledger.Ledger
@@ -30,7 +30,8 @@ type fixture struct {
 	closed chan ledger.Entry // connections
 }
 
-func start(t *testing.T, secure bool, h serve.Handler) *fixture {
+// start starts one with the limits of Defaults, but those that are named are short.
+func start(t *testing.T, secure bool, h serve.Handler, short ...ledger.Name) *fixture {
 	t.Helper()
 	f := &fixture{ledger: ledger.New(0), closed: make(chan ledger.Entry, 16)}
 	f.ledger.Observe(ledger.Observer{
@@ -46,7 +47,9 @@ func start(t *testing.T, secure bool, h serve.Handler) *fixture {
 		},
 	})
 	limits := ledger.Defaults()
-	limits.ClientTLS, limits.ClientHeader, limits.ClientIdle, limits.Close = 100*time.Millisecond, 150*time.Millisecond, 200*time.Millisecond, 100*time.Millisecond
+	for _, name := range short {
+		limits.Set(name, 100*time.Millisecond)
+	}
 	entrance := &serve.Entrance{Ledger: f.ledger, Limits: limits}
 	f.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := entrance.Serve(w, r, h, nil); err != nil {
@@ -119,7 +122,7 @@ func ok(w http.ResponseWriter, _ *http.Request) error {
 }
 
 func TestHandshakeHasALimit(t *testing.T) {
-	f := start(t, true, ok)
+	f := start(t, true, ok, ledger.LimitClientTLS)
 	c := f.dial(t)
 	c.Write([]byte{22, 3, 1}) // the beginning of a hello
 	gone(t, c)
@@ -127,13 +130,13 @@ func TestHandshakeHasALimit(t *testing.T) {
 }
 
 func TestSilenceOnATLSPortIsTheHandshakesLimit(t *testing.T) {
-	f := start(t, true, ok)
+	f := start(t, true, ok, ledger.LimitClientTLS)
 	gone(t, f.dial(t))
 	f.want(t, ledger.LimitClientTLS)
 }
 
 func TestHeaderAfterTheHandshakeHasALimit(t *testing.T) {
-	f := start(t, true, ok)
+	f := start(t, true, ok, ledger.LimitClientHeader)
 	c := tls.Client(f.dial(t), &tls.Config{InsecureSkipVerify: true})
 	if err := c.Handshake(); err != nil {
 		t.Fatal(err)
@@ -145,7 +148,7 @@ func TestHeaderAfterTheHandshakeHasALimit(t *testing.T) {
 
 func TestKeptConnectionHasALimit(t *testing.T) {
 	for _, proto := range []string{"http/1.1", "h2"} {
-		f := start(t, true, ok)
+		f := start(t, true, ok, ledger.LimitClientIdle)
 		c := f.Client()
 		transport := c.Transport.(*http.Transport)
 		transport.ForceAttemptHTTP2 = proto == "h2"
