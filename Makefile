@@ -31,7 +31,7 @@ race: ## the same under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(TEST) -race -short $(TESTFLAGS) $(PACKAGES)
 
 # The packages whose goroutines share state, for CI.
-race-core: PACKAGES = ./rpc/... ./internal/... ./meta ./meta/remote ./cluster ./replica ./volume ./maintenance ./chunk
+race-core: PACKAGES = ./rpc/... ./internal/... ./meta ./meta/remote ./cluster ./replica ./volume ./maintenance ./chunk ./gateway/ledger ./gateway/serve ./gateway/origin ./gateway/life
 race-core:
 	CGO_ENABLED=1 $(TEST) -race -short $(TESTFLAGS) $(PACKAGES)
 
