@@ -220,15 +220,6 @@ func escapeGlob(path string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }
 
-// Read reads one history file in its order; name is for messages.
-func Read(in io.Reader, name string) (runs []*bench.Run, damage []Damage, err error) {
-	damage, err = each(in, name, func(r *bench.Run) error {
-		runs = append(runs, r)
-		return nil
-	})
-	return runs, damage, err
-}
-
 func each(in io.Reader, name string, f func(*bench.Run) error) (damage []Damage, err error) {
 	lines := newLines(in)
 	for n := 1; ; n++ {
