@@ -18,6 +18,10 @@ const (
 	smallChunk = 256 << 10 // bytes; up to here a chunk is small
 )
 
+// stepPart: no more than one part in so many of the room that is left is reserved ahead for one class, since the other one
+// can not use it.
+const stepPart = 8
+
 // place is room for one record.
 type place struct {
 	seg     *segment
@@ -40,6 +44,16 @@ func (s *Store) capacity(free int64) int64 {
 		return reach
 	}
 	return s.options.Capacity
+}
+
+// ahead is what is reserved for chunks of one class, whichever has more: one of the other class can not have it; mu is held.
+func (s *Store) ahead() (most int64) {
+	for _, seg := range s.active {
+		if seg != nil {
+			most = max(most, int64(seg.allocated-seg.end)*sectorSize)
+		}
+	}
+	return most
 }
 
 // diskFree is what the file system has left, 0 if it does not say.
@@ -122,7 +136,7 @@ func (s *Store) grow(class int, n uint32) error {
 	if int64(need)*sectorSize > room {
 		return honeyant.E("chunk.Store", honeyant.NoSpace, "", fmt.Errorf("want %d bytes, have %d", int64(need)*sectorSize, max(0, room)))
 	}
-	step := max(need, uint32(min(s.options.ReserveStep, room)/sectorSize))
+	step := max(need, uint32(min(s.options.ReserveStep, room/stepPart)/sectorSize))
 	step = min(step, most-have)
 	if !roll {
 		return s.extend(seg, step, need)

@@ -215,7 +215,7 @@ func (s *Store) Close() error {
 type Usage struct {
 	Capacity    int64 // what it may hold at all
 	Used        int64 // what its records occupy
-	Available   int64 // what new chunks may still take, the reserve kept
+	Available   int64 // what new chunks of any size may still take, the reserve kept
 	Chunks      int
 	Failing     bool
 	ReadOnly    bool  // a newer version wrote here
@@ -229,7 +229,7 @@ func (s *Store) Usage() Usage {
 	defer s.mu.RUnlock()
 	u := Usage{Capacity: s.capacity(free), Used: s.used, Chunks: s.index.count, Failing: s.failing != nil, ReadOnly: s.readOnly != nil}
 	if !u.Failing && !u.ReadOnly {
-		u.Available = max(0, limit(u.Capacity)-s.used)
+		u.Available = max(0, limit(u.Capacity)-s.used-s.ahead())
 	}
 	u.MemoryBytes = s.index.bytes() + int64(s.options.Streams)*slabSize
 	for i := range s.cache {

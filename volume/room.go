@@ -84,7 +84,6 @@ func (v *Volume) admit(ctx context.Context, in *inode, off, n int64) (done func(
 			timer := time.NewTimer(v.o.Deadline)
 			defer timer.Stop()
 			deadline = timer.C
-			v.pressure() // what is stored is known to all a little later
 		}
 		select {
 		case <-deadline:
