@@ -196,7 +196,11 @@ func (j *journal) carryOut(ctx context.Context, s *session, op meta.Op) (r meta.
 			}
 			r, done, changed, err := j.local(s, op)
 			if done {
-				j.v.names.tellOf(ctx, changed)
+				if commit, ok := op.(*meta.Commit); ok {
+					j.v.names.tellCommitted(commit.Ino)
+				} else {
+					j.v.names.tellOf(ctx, changed)
+				}
 				return r, true, nil, err
 			}
 			if meta.ReadOnly(op) || !j.takeFor(ctx, s, op) {

@@ -10,7 +10,8 @@ import (
 
 // A Keeper is told what must not be kept outside of the volume any more, as a kernel keeps what it was answered:
 // these inodes, their names and attributes, nil for all. With own the change was made by a call that the keeper's own
-// user has made (see Keep) with ctx, under an exclusive lease: nobody else has seen it. It is called without locks, from many
+// user has made (see Keep) with ctx, under an exclusive lease: nobody else has seen it; or it is the commit of what was
+// written, which changes no name. It is called without locks, from many
 // goroutines, and returns when they are gone; recalls are acknowledged and own changes are sent only after that.
 type Keeper func(ctx context.Context, inos []honeyant.Ino, own bool)
 
@@ -89,6 +90,16 @@ func (n *nameCache) tellOf(ctx context.Context, changed []meta.Touched) {
 		} else if len(there) > 0 {
 			(*k)(ctx, there, true)
 		}
+	}
+}
+
+// tellCommitted is tellOf for the commit of what was written.
+func (n *nameCache) tellCommitted(ino honeyant.Ino) {
+	if !n.kept() {
+		return
+	}
+	for _, k := range *n.keepers.Load() {
+		(*k)(context.Background(), []honeyant.Ino{ino}, true)
 	}
 }
 

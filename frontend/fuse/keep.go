@@ -58,7 +58,7 @@ type kernel interface {
 }
 
 const (
-	keptSlots = 1024
+	keptSlots = 4096
 	keptMost  = 32 << 10 // of each table
 	// keptFor is the longest timeout, keptLeast the shortest that is worth while.
 	keptFor   = 2 * time.Second
@@ -84,7 +84,7 @@ func newKept(calm time.Duration) *kept {
 	}
 }
 
-func keptSlot(ino honeyant.Ino) uint64 { return uint64(ino) * 0x9e3779b97f4a7c15 >> 54 }
+func keptSlot(ino honeyant.Ino) uint64 { return uint64(ino) * 0x9e3779b97f4a7c15 >> 52 }
 
 func (k *kept) on() bool { return k.namesOn.Load() || k.attrsOn.Load() }
 
