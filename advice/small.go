@@ -12,7 +12,11 @@ const (
 	cpuCreateLeader = 0.10
 	cpuCommitClient = 1.4 // each commit that is waited for
 	cpuCommitLeader = 1.9
-	cpuCommitVoter  = 1.0 // a follower, on the way
+	cpuCommitVoter  = 1.0  // a follower, on the way
+	cpuPackClient   = 0.27 // more, beyond 4 KiB, for data that travel with others in a pack
+	cpuChunkClient  = 1.1  // more, beyond 4 KiB, for a chunk that is waited for
+	cpuChunkLeader  = 0.45
+	cpuChunkStore   = 0.7 // each copy; they are written at once
 	cpuOpenClient   = 0.9 // open, read, close
 	cpuOpenLeader   = 0.5
 )
@@ -62,6 +66,9 @@ type small struct {
 func (c *Colony) create(f small) SmallFiles {
 	w := len(c.Machines) - 1 // not the leader, if there is another
 	cpuClient := cpuCreateClient / c.speed(w, f.spent)
+	if f.kb > 4 {
+		cpuClient += cpuPackClient / c.speed(w, f.spent)
+	}
 	cpuLeader := cpuCreateLeader / c.speed(leader, f.spent)
 	ms := cpuClient
 	step := fmt.Sprintf("%d ÷ (", f.threads)
@@ -72,6 +79,11 @@ func (c *Colony) create(f small) SmallFiles {
 		voter := 0.0
 		if c.voters() > 1 {
 			voter = f.commits * cpuCommitVoter / c.speed(1, f.spent)
+		}
+		if f.kb > 4 {
+			cpuClient += cpuChunkClient / c.speed(w, f.spent)
+			cpuLeader += cpuChunkLeader / c.speed(leader, f.spent)
+			voter += c.chunkCPU(w, f.spent)
 		}
 		ms = f.commits*commit + cpuClient + cpuLeader + voter
 		step += fmt.Sprintf("%.0f × %.1f ms of commit", f.commits, commit)
@@ -110,6 +122,16 @@ func (c *Colony) create(f small) SmallFiles {
 		}
 	}
 	return SmallFiles{rate, step}
+}
+
+// chunkCPU is the processor time of the slowest store that keeps a copy of a small chunk, in ms.
+func (c *Colony) chunkCPU(w int, spent bool) (ms float64) {
+	for i, s := range c.shares(w) {
+		if s > 0 {
+			ms = max(ms, cpuChunkStore/c.speed(i, spent))
+		}
+	}
+	return ms
 }
 
 // chunkMS is a small chunk's way into its stores: all at once, on stable storage.

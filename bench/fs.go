@@ -37,7 +37,8 @@ func (s *session) fsBig(ctx context.Context, w *Workspace) error {
 	params := map[string]string{"size": strconv.FormatInt(s.plan.FileBytes>>20, 10) + " MiB"}
 	limit := s.plan.writeLimit()
 	size := int64(0)
-	if _, err := s.measure(ctx, "fs.write.seq", probe{length: limit, warm: limit / 2, params: params, crowded: true, sample: func(ctx context.Context, d time.Duration) (float64, error) {
+	defer os.Remove(path)
+	write := func(ctx context.Context, d time.Duration) (float64, error) {
 		began := time.Now()
 		f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 		if err != nil {
@@ -53,14 +54,22 @@ func (s *session) fsBig(ctx context.Context, w *Workspace) error {
 		}
 		err = errors.Join(err, f.Close())
 		return float64(size) / 1e6 / time.Since(began).Seconds(), err
-	}}); err != nil {
+	}
+	if _, err := s.measure(ctx, "fs.write.seq", probe{length: limit, warm: limit / 2, params: params, crowded: true, sample: write}); err != nil {
 		return err
+	}
+	if !s.wanted("fs.read.seq") && !s.wanted("fs.read.4k") {
+		return nil
+	}
+	if size == 0 { // writing was not asked for
+		if _, err := write(ctx, limit); err != nil {
+			return err
+		}
 	}
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(path)
 	defer f.Close()
 	cached := func(r *Result) {
 		r.Notes = append(r.Notes, "the kernel was asked to forget the file; caches beyond it (a server's, the colony's) may still have it")
@@ -136,7 +145,12 @@ func (s *session) fsSmall(ctx context.Context, w *Workspace) error {
 	m := &smallFiles{root: filepath.Join(w.path, "small"), count: s.pace.files, data: noise(4096, 11)}
 	params := map[string]string{"files": strconv.Itoa(m.count), "bytes": "4096"}
 	fresh := func() error { return errors.Join(os.RemoveAll(m.root), os.MkdirAll(m.root, 0o700)) }
-	kept := func() error { return nil }
+	kept := func() error { // by the measurement before, unless that was not asked for
+		if _, err := os.Lstat(m.path(0)); err == nil {
+			return nil
+		}
+		return m.fill(fresh)
+	}
 	buf := make([]byte, len(m.data))
 	for _, step := range []struct {
 		name    string

@@ -192,6 +192,25 @@ func TestEveryGroup(t *testing.T) {
 	}
 }
 
+// A measurement that reads makes what it reads, if the one that writes was not asked for.
+func TestOneMeasurementAlone(t *testing.T) {
+	dir := fastDir(t)
+	for _, name := range []string{"fs.read.4k", "fs.stat", "fs.unlink", "disk.read.4k.q1"} {
+		group, _, _ := strings.Cut(name, ".")
+		p, err := MakePlan(t.Context(), Options{Groups: []string{group}, Only: []string{name}, Dir: dir, SizeBytes: minFile, hurry: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		run, err := Execute(t.Context(), p)
+		if err != nil || run.Find(name) == nil || len(run.Results) != 1 || len(run.Skipped) != 0 {
+			t.Errorf("%s: %v, results %+v, left out %+v", name, err, run.Results, run.Skipped)
+		}
+	}
+	if names := left(t, dir); len(names) != 0 {
+		t.Errorf("left: %v", names)
+	}
+}
+
 func TestStoppedRunLeavesNothing(t *testing.T) {
 	dir := fastDir(t)
 	ctx, cancel := context.WithCancel(t.Context())

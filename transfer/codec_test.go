@@ -33,7 +33,7 @@ func TestCompressionPaysOrIsLeft(t *testing.T) {
 		{"a few bytes", CompressAuto, 10e6, 500e6, text[:100], formRaw},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			k, err := newCodec(c.choice, &gauge{mean: c.link})
+			k, err := newCodec(c.choice, &gauge{mean: 1 / c.link})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -57,6 +57,32 @@ func TestCompressionPaysOrIsLeft(t *testing.T) {
 
 // A link that makes its writer wait is measured; one with time to spare tells nothing while
 // parts are compressed.
+// The buffers of pipe and socket take the first bytes at once. After some of the slow rest it must be
+// clear that the link is slow, or a short copy is over before anything was compressed.
+func TestBuffersDoNotMakeALinkFast(t *testing.T) {
+	var g gauge
+	now := time.Unix(0, 0)
+	feed := func(bytes int, perSecond float64) {
+		took := time.Duration(float64(bytes) / perSecond * 1e9)
+		now = now.Add(took)
+		g.add(bytes, took, now)
+	}
+	feed(2*window, 2e9)
+	if g.speed() < 1e9 {
+		t.Errorf("%g: the buffers are no link yet", g.speed())
+	}
+	feed(window, 2.5e6)
+	if g.speed() > 20e6 {
+		t.Errorf("%g bytes/s after %d bytes at 2.5e6", g.speed(), window)
+	}
+	for range 16 {
+		feed(window, 100e6)
+	}
+	if g.speed() < 60e6 {
+		t.Errorf("%g bytes/s: a link that became faster stays slow", g.speed())
+	}
+}
+
 func TestGaugeMeasuresWaiting(t *testing.T) {
 	var g gauge
 	now := time.Unix(1000, 0)

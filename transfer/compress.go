@@ -162,7 +162,7 @@ type gauge struct {
 	bytes int64
 	busy  time.Duration
 	since time.Time
-	mean  float64 // bytes/s over the last windows
+	mean  float64 // seconds per byte over the last windows; 0 before the first
 	held  bool    // parts are compressed: a link that has time to spare tells nothing
 }
 
@@ -186,15 +186,17 @@ func (g *gauge) add(n int, took time.Duration, now time.Time) {
 	if g.bytes < window {
 		return
 	}
-	speed := float64(g.bytes) / max(g.busy, time.Microsecond).Seconds()
+	// Times are averaged, not speeds: the first windows go into the buffers of pipes and
+	// sockets at the speed of memory, and must not make a slow link look fast for long.
+	slow := max(g.busy, time.Microsecond).Seconds() / float64(g.bytes)
 	full := g.busy*2 > now.Sub(g.since)
 	g.bytes, g.busy, g.since = 0, 0, now
 	switch {
 	case g.held && !full:
 	case g.mean == 0:
-		g.mean = speed
+		g.mean = slow
 	default:
-		g.mean += (speed - g.mean) / 4
+		g.mean += (slow - g.mean) / 4
 	}
 }
 
@@ -205,7 +207,7 @@ func (g *gauge) speed() float64 {
 	if g.mean == 0 {
 		return usualLink
 	}
-	return g.mean
+	return 1 / g.mean
 }
 
 // hold says whether parts are being compressed just now.

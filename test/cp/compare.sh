@@ -5,15 +5,19 @@
 # leaves the data on the disk by itself.
 #
 # usage: test/cp/compare.sh HONEYANT DIRECTORY [ROUNDS]   (root, so that owners are kept)
+# TO is where the copies are made, another file system for instance (default: DIRECTORY);
+# DIRS is how many directories of 100 small files there are (default 80).
+#
+# Into a colony's mount: make build && test/on-colony.sh sh -c 'TO=$COLONY/m1 test/cp/compare.sh bin/honeyant /tmp 3'
 set -eu
-honeyant=$1 dir=$2/compare.$$ rounds=${3:-5}
+honeyant=$1 dir=$2/compare.$$ rounds=${3:-5} out=${TO:-$2}/compare.$$.out
 mkdir "$dir"
-trap 'rm -rf "$dir"' EXIT INT TERM
+trap 'rm -rf "$dir" "$out"' EXIT INT TERM
 
 # many: 8000 files of 0 to 16 KiB in 80 directories; few: 4 files of 100 MiB; mixed: with
 # hard links, holes, ACL-like attributes, links.
 mkdir "$dir/many" "$dir/few" "$dir/mixed"
-for d in $(seq 80); do
+for d in $(seq "${DIRS:-80}"); do
   mkdir "$dir/many/$d"
   for f in $(seq 100); do head -c $(((f * 163 + d * 7) % 16384)) /dev/urandom >"$dir/many/$d/$f"; done
 done
@@ -29,11 +33,11 @@ sync
 now() { date +%s.%N; }
 copy() { # tool tree
   case $1 in
-  cp) cp -a "$dir/$2" "$dir/out" ;;
-  rsync) rsync -a "$dir/$2/" "$dir/out" ;;
-  "rsync -HAXS") rsync -aHAXS "$dir/$2/" "$dir/out" ;;
-  honeyant) "$honeyant" cp -rq "$dir/$2" "$dir/out" ;;
-  "honeyant --verify=false") "$honeyant" cp -rq --verify=false "$dir/$2" "$dir/out" ;;
+  cp) cp -a "$dir/$2" "$out" ;;
+  rsync) rsync -a "$dir/$2/" "$out" ;;
+  "rsync -HAXS") rsync -aHAXS "$dir/$2/" "$out" ;;
+  honeyant) "$honeyant" cp -rq "$dir/$2" "$out" ;;
+  "honeyant --verify=false") "$honeyant" cp -rq --verify=false "$dir/$2" "$out" ;;
   esac
 }
 median() { sort -n | awk '{v[NR]=$1} END {print v[int((NR+1)/2)]}'; }
@@ -41,12 +45,12 @@ median() { sort -n | awk '{v[NR]=$1} END {print v[int((NR+1)/2)]}'; }
 for tree in many few mixed; do
   for round in $(seq "$rounds"); do
     for tool in cp rsync "rsync -HAXS" honeyant "honeyant --verify=false"; do
-      rm -rf "$dir/out"; sync; cat $(find "$dir/$tree" -type f -size -200M) >/dev/null
+      rm -rf "$out"; sync; cat $(find "$dir/$tree" -type f -size -200M) >/dev/null
       start=$(now); copy "$tool" "$tree"; end=$(now); sync; safe=$(now)
       echo "$end $start" | awk '{print $1-$2}' >>"$dir/time.$tree.$tool"
       echo "$safe $start" | awk '{print $1-$2}' >>"$dir/safe.$tree.$tool"
-      kept=$(rsync -aHAXn -i "$dir/$tree/" "$dir/out/" | wc -l)
-      blocks=$(du -s "$dir/out" | cut -f1)
+      kept=$(rsync -aHAXn -i "$dir/$tree/" "$out/" | wc -l)
+      blocks=$(du -s "$out" | cut -f1)
       echo "differs in $kept names, $((blocks / 1024)) MiB on disk" >"$dir/kept.$tree.$tool"
     done
   done
