@@ -541,6 +541,8 @@ func namedBy(op meta.Op) []named {
 		return []named{{op.Ino, ""}}
 	case *meta.Seek:
 		return []named{{op.Ino, ""}}
+	case *meta.GetLock:
+		return []named{{op.Ino, ""}}
 	}
 	return nil
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # run.sh: what people do on a shared disk, done with their own programs: git, go build, npm ci, tar, rm, SQLite from two
-# nodes. Each runs on a local directory and on the mount ($COLONY/m1, see test/on-colony.sh), alternately; the
+# nodes, and in WAL mode from several processes of one. Each runs on a local directory and on the mount ($COLONY/m1, see test/on-colony.sh), alternately; the
 # results are compared and the times printed. What a tool is missing for is said and left out. Needs no network.
 set -euo pipefail
 : "${COLONY:?run me by test/on-colony.sh}"
@@ -96,3 +96,4 @@ for path in sys.argv[1:]:
     assert c.execute('select count(*) from t').fetchone()[0] == 2 * each, path
 print('sqlite   %d transactions from two nodes, %.1f/s, sound on both' % (2 * each, 2 * each / (time.time() - began)))
 PY
+python3 "$source/test/programs/wal.py" "$COLONY/m1/programs/wal" "$COLONY/m2/programs/wal"
