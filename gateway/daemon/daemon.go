@@ -185,7 +185,7 @@ func (d *Daemon) Reload(ctx context.Context) (control.Reloaded, error) {
 	}
 	// The servers of the old configuration drop a connection whose first request is still to come: let none be in their hands.
 	d.sockets.Pause()
-	d.settle(ctx, d.Announce)
+	d.settle(ctx, reloadLimit)
 	done, err := d.load()
 	err = errors.Join(err, d.sockets.Resume())
 	if err == nil {
@@ -194,12 +194,16 @@ func (d *Daemon) Reload(ctx context.Context) (control.Reloaded, error) {
 	return done, err
 }
 
-// settle waits until each connection has had its first request, at most for the limit.
+// reloadLimit is how long a reload waits for the first requests of connections: a handshake and a request from far away. New
+// connections wait in the kernel's queue meanwhile.
+const reloadLimit = time.Second
+
+// settle waits until each connection that is younger than the limit has had its first request, so at most for the limit.
 func (d *Daemon) settle(ctx context.Context, limit time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	const step = 5 * time.Millisecond
-	for d.sockets.Fresh() > 0 && pause(ctx, step) == nil {
+	for d.sockets.Fresh(limit) > 0 && pause(ctx, step) == nil {
 	}
 }
 

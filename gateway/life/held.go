@@ -68,10 +68,14 @@ func (h *held) accept() {
 
 // give hands a connection to a listener, after the pause if there is one.
 func (h *held) give(c *Conn) bool {
-	h.sockets.mu.Lock()
-	paused := h.sockets.paused
-	h.sockets.mu.Unlock()
-	if paused != nil {
+	for {
+		h.sockets.mu.Lock()
+		paused := h.sockets.paused
+		c.given = paused == nil
+		h.sockets.mu.Unlock()
+		if paused == nil {
+			break
+		}
 		select {
 		case <-paused:
 		case <-h.abandon:
@@ -164,12 +168,14 @@ type Conn struct {
 	*net.TCPConn
 	sockets *Sockets
 	remote  string
-	used    bool // a request came over it; guarded by sockets.mu
+	since   time.Time // when it was accepted
+	given   bool      // a listener has it, or is about to; guarded by sockets.mu
+	used    bool      // a request came over it; likewise
 	closing sync.Once
 }
 
 func (s *Sockets) enter(tcp *net.TCPConn) *Conn {
-	c := &Conn{TCPConn: tcp, sockets: s, remote: tcp.RemoteAddr().String()}
+	c := &Conn{TCPConn: tcp, sockets: s, remote: tcp.RemoteAddr().String(), since: time.Now()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.live[c.remote] = c

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -298,14 +299,15 @@ func (s *Sockets) Used(remote string) {
 	}
 }
 
-// Fresh counts the connections over which no request has come yet. A server that is told to end drops the first request
-// of such a connection (net/http does), so it is told so only when there are none, or after a limit.
-func (s *Sockets) Fresh() int {
+// Fresh counts the connections that a server has, over which no request has come yet, and that are younger than young; those
+// that are older were opened in advance, as browsers do, and those that wait for the end of a pause are nobody's. A server that is told to end drops the first request of a fresh connection (net/http
+// does), so it is told so only when there are none, or after a limit.
+func (s *Sockets) Fresh(young time.Duration) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := 0
 	for _, c := range s.live {
-		if !c.used {
+		if c.given && !c.used && time.Since(c.since) < young {
 			n++
 		}
 	}

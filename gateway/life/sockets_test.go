@@ -148,7 +148,7 @@ func TestAPauseLosesNothing(t *testing.T) {
 		accepted = append(accepted, c)
 	}
 	for i, c := range accepted {
-		if got := s.Fresh(); got != len(accepted)-i {
+		if got := s.Fresh(time.Hour); got != len(accepted)-i {
 			t.Errorf("%d fresh connections, want %d", got, len(accepted)-i)
 		}
 		s.Used(c.RemoteAddr().String())
@@ -284,7 +284,7 @@ func TestHandOverUnderLoadLosesNothing(t *testing.T) {
 	if err := s.StopAccepting(); err != nil { // from now on the successors serve
 		t.Fatal(err)
 	}
-	for s.Fresh() > 0 { // they are in this process's hands: it must serve them
+	for s.Fresh(time.Hour) > 0 { // they are in this process's hands: it must serve them
 		runtime.Gosched()
 	}
 	if err := server.Shutdown(t.Context()); err != nil {
@@ -385,5 +385,44 @@ func TestNoSuccessorIsToldWithoutAPredecessor(t *testing.T) {
 	t.Setenv(readyFD, "nonsense")
 	if had, err := TellReady(); !had || err == nil {
 		t.Errorf("%v, %v", had, err)
+	}
+}
+
+// A connection that waits for the end of a pause is in no server's hands: nobody need wait for its first request.
+func TestWhatWaitsForTheEndOfAPauseIsNotFresh(t *testing.T) {
+	s, err := NewSockets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := s.Listen(t.Context(), "127.0.0.1:0", net.ListenConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	s.Pause()
+	c, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for s.Live() == 0 {
+		<-time.After(time.Millisecond)
+	}
+	if n := s.Fresh(time.Hour); n != 0 {
+		t.Errorf("%d fresh connections during a pause", n)
+	}
+	if err := s.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Close()
+	if n := s.Fresh(time.Hour); n != 1 {
+		t.Errorf("%d fresh connections after it", n)
+	}
+	if n := s.Fresh(time.Nanosecond); n != 0 {
+		t.Errorf("%d connections are younger than a nanosecond", n)
 	}
 }
