@@ -31,9 +31,7 @@ type Conn struct {
 	start  time.Time
 	peer   string
 
-	// What its gate calls, made once: these change with every request.
-	fire, fireCut func(*Ending)
-	taken         func() (int64, bool)
+	calls calls
 
 	in, out atomic.Int64
 	ending  atomic.Pointer[Ending]
@@ -51,6 +49,12 @@ type Conn struct {
 	request  ID   // of an origin's connection: who uses it
 	requests uint64
 	tls      TLS
+}
+
+// calls are what a connection's gate calls, made once: they change with every request.
+type calls struct {
+	kill, cut func(*Ending)
+	taken     func() (int64, bool)
 }
 
 // connState is what happens on a connection.
@@ -85,7 +89,7 @@ func DescribeTLS(s *tls.ConnectionState) TLS {
 // limits given, afterwards those of its last request's route.
 func (l *Ledger) WrapClient(c net.Conn, limits Limits) *Conn {
 	w := l.newConn(c, Client, limits)
-	w.gate = w.watch.gate(ClientHeader, &w.limits, w.fire)
+	w.gate = w.watch.gate(ClientHeader, &w.limits, w.calls.kill)
 	w.gate.Enter()
 	l.enter(w.id, w)
 	return w
@@ -107,7 +111,7 @@ func (l *Ledger) newConn(c net.Conn, side Side, limits Limits) *Conn {
 		w.peer = a.String()
 	}
 	w.watch = newWatch(ClientHeader, now)
-	w.fire, w.fireCut, w.taken = w.kill, w.cut, w.acked
+	w.calls = calls{w.kill, w.cut, w.acked}
 	w.watch.over = func(_ *Gate, e *Ending) { l.noteFired(w.snapshot(time.Now()), e) }
 	return w
 }
@@ -146,13 +150,13 @@ func (c *Conn) SawReset() bool { return c.reset.Load() }
 // move goes to a state whose wait has phase p and the limits l; the caller holds mu.
 func (c *Conn) move(s connState, p Phase) {
 	c.state = s
-	fire := c.fire
+	fire := c.calls.kill
 	var taken func() (int64, bool)
 	switch p {
 	case Closing:
-		fire = c.fireCut
+		fire = c.calls.cut
 	case ClientSend:
-		taken = c.taken
+		taken = c.calls.taken
 	}
 	c.watch.change(c.gate, p, &c.limits, fire, taken)
 }

@@ -347,7 +347,7 @@ func (g *Gate) WatchTaken(c *Conn) {
 	}
 	g.w.mu.Lock()
 	defer g.w.mu.Unlock()
-	g.taken = c.taken
+	g.taken = c.calls.taken
 }
 
 // Stream makes the gate one of a long-lived stream: only the limit tunnel_idle, no least rate.
