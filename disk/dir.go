@@ -171,9 +171,16 @@ func (f *osFile) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// WriteAt implements io.WriterAt.
+// largeWrite is how many bytes are worth a request of their own to the disk.
+const largeWrite = 128 << 10
+
+// WriteAt implements io.WriterAt. A large write begins its way to the disk at once, so that a Sync finds most of it done: that is no
+// Sync, and what goes wrong is told by the next one.
 func (f *osFile) WriteAt(p []byte, off int64) (int, error) {
 	n, err := f.f.WriteAt(p, off)
+	if n >= largeWrite && err == nil {
+		_ = unix.SyncFileRange(f.fd, off, int64(n), unix.SYNC_FILE_RANGE_WRITE) // see above
+	}
 	return n, wrap("disk.Write", f.name, err)
 }
 
