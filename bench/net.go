@@ -33,8 +33,9 @@ func (s *session) net(ctx context.Context) error {
 		if how.tls {
 			a, b = tls.Client(a, client), tls.Server(b, server)
 		}
-		_, err = s.measure(ctx, how.name, probe{length: s.pace.net, sample: func(ctx context.Context, d time.Duration) (float64, error) {
-			return stream(ctx, a, b, d)
+		source := NewSource()
+		_, err = s.measure(ctx, how.name, probe{length: s.pace.net, finish: source.Finish, sample: func(ctx context.Context, d time.Duration) (float64, error) {
+			return stream(ctx, source, a, b, d)
 		}})
 		a.Close()
 		b.Close()

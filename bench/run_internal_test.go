@@ -300,6 +300,50 @@ func TestDisturbanceIsTold(t *testing.T) {
 	}
 }
 
+// A figure that was taken while others worked is marked, and so is its run (A17).
+func TestBusyMachineTaintsTheRun(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		before  State
+		tainted bool // the result
+		want    bool
+	}{
+		{"idle", State{BusyPct: 3}, false, false},
+		{"in service", State{BusyPct: 60, TopProcess: "mysqld (41 %)"}, false, true},
+		{"disturbed later", State{}, true, true},
+		{"a stolen processor", State{StealPct: 8}, false, true},
+		{"a busy disk", State{DiskBusy: 90}, false, true},
+	} {
+		s := &session{run: &Run{Before: c.before, Results: []Result{{Tainted: c.tainted}}}, host: &Host{}}
+		s.finish(t.Context())
+		if s.run.Tainted != c.want || (len(s.run.Why) > 0) != c.want {
+			t.Errorf("%s: %v %q", c.name, s.run.Tainted, s.run.Why)
+		}
+	}
+	if why := (State{BusyPct: 60, TopProcess: "mysqld (41 %)"}).busy(); len(why) != 1 || !strings.Contains(why[0], "mysqld (41 %)") {
+		t.Errorf("%q", why)
+	}
+}
+
+// Twenty connections, thirty starts, five samples at least (A5, A16).
+func TestEnoughSamples(t *testing.T) {
+	for _, o := range []Options{{Profile: Quick}, {Profile: Full}} {
+		if p := o.pace(); p.repeats < 5 || p.tries() < 20 || p.spawns*p.repeats < 30 || p.warm <= 0 {
+			t.Errorf("%s: %+v", o.Profile, p)
+		}
+	}
+	r := Result{Median: 1e9}
+	SourceSpeed(&r, noise(1<<20, 1))
+	slow := Result{Median: 1}
+	SourceSpeed(&slow, noise(1<<20, 1))
+	if len(r.Notes) != 1 || !strings.HasPrefix(r.Notes[0], "generator-bound") || len(slow.Notes) != 0 {
+		t.Errorf("data that are slower than what they measure: %q; that are not: %q", r.Notes, slow.Notes)
+	}
+	if gen, ok := slow.Value("gen"); !ok || gen <= 0 {
+		t.Errorf("%+v", slow.Also)
+	}
+}
+
 func TestCatalogue(t *testing.T) {
 	seen := map[string]bool{}
 	text, err := os.ReadFile("../doc/measuring.md")

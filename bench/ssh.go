@@ -38,12 +38,12 @@ func (s *session) sshTo(ctx context.Context, target *sshTarget, peer *Peer) erro
 		{"aes128gcm", "aes128-gcm@openssh.com"}, {"aes256gcm", "aes256-gcm@openssh.com"}, {"chacha20", "chacha20-poly1305@openssh.com"},
 	} {
 		params := target.params("cipher", c.cipher)
-		if _, err := s.measure(ctx, "ssh.system."+c.name, probe{length: s.pace.net, params: params, peer: peer, crowded: true, sample: func(ctx context.Context, d time.Duration) (float64, error) {
+		if _, err := s.measure(ctx, "ssh.system."+c.name, probe{length: s.pace.net, params: params, peer: peer, crowded: true, finish: sourceOf(random), sample: func(ctx context.Context, d time.Duration) (float64, error) {
 			return target.pour(ctx, random, d, "-c", c.cipher, "-o", "Compression=no")
 		}}); err != nil {
 			return err
 		}
-		if _, err := s.measure(ctx, "ssh.own."+c.name, probe{length: s.pace.net, params: params, peer: peer, crowded: true, sample: func(ctx context.Context, d time.Duration) (float64, error) {
+		if _, err := s.measure(ctx, "ssh.own."+c.name, probe{length: s.pace.net, params: params, peer: peer, crowded: true, finish: sourceOf(random), sample: func(ctx context.Context, d time.Duration) (float64, error) {
 			return target.pourOwn(ctx, random, d, c.cipher)
 		}}); err != nil {
 			return err
@@ -54,7 +54,7 @@ func (s *session) sshTo(ctx context.Context, target *sshTarget, peer *Peer) erro
 		data           []byte
 	}{{"ssh.compressed.random", "yes", random}, {"ssh.compressed.text", "yes", text}, {"ssh.plain.text", "no", text}} {
 		params := target.params("cipher", "aes128-gcm@openssh.com", "compression", c.compress)
-		if _, err := s.measure(ctx, c.name, probe{length: s.pace.net, params: params, peer: peer, crowded: true, sample: func(ctx context.Context, d time.Duration) (float64, error) {
+		if _, err := s.measure(ctx, c.name, probe{length: s.pace.net, params: params, peer: peer, crowded: true, finish: sourceOf(c.data), sample: func(ctx context.Context, d time.Duration) (float64, error) {
 			return target.pour(ctx, c.data, d, "-c", "aes128-gcm@openssh.com", "-o", "Compression="+c.compress)
 		}}); err != nil {
 			return err
@@ -62,6 +62,9 @@ func (s *session) sshTo(ctx context.Context, target *sshTarget, peer *Peer) erro
 	}
 	return nil
 }
+
+// sourceOf notes how fast data are at hand.
+func sourceOf(data []byte) func(*Result) { return func(r *Result) { SourceSpeed(r, data) } }
 
 // sshConnects measures how long it takes until one is in: 4 connections a sample.
 func (s *session) sshConnects(ctx context.Context, target *sshTarget, peer *Peer) error {

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"bytes"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +28,7 @@ func TestCompressionPaysOrIsLeft(t *testing.T) {
 		{"random over a slow link", CompressAuto, 10e6, 500e6, random, formIncompressed},
 		{"text over a slow link", CompressAuto, 10e6, 500e6, text, formZstd},
 		{"text over a link faster than the codec", CompressAuto, 5000e6, 500e6, text, formFastLink},
+		{"text over a link of which nothing is known yet", CompressAuto, math.Inf(1), 500e6, text, formZstd},
 		{"text, always", CompressZstd, 5000e6, 500e6, text, formZstd},
 		{"random, always", CompressZstd, 10e6, 500e6, random, formIncompressed},
 		{"text, never", CompressOff, 10e6, 500e6, text, formRaw},
@@ -55,8 +57,6 @@ func TestCompressionPaysOrIsLeft(t *testing.T) {
 	}
 }
 
-// A link that makes its writer wait is measured; one with time to spare tells nothing while
-// parts are compressed.
 // The buffers of pipe and socket take the first bytes at once. After some of the slow rest it must be
 // clear that the link is slow, or a short copy is over before anything was compressed.
 func TestBuffersDoNotMakeALinkFast(t *testing.T) {
@@ -67,9 +67,10 @@ func TestBuffersDoNotMakeALinkFast(t *testing.T) {
 		now = now.Add(took)
 		g.add(bytes, took, now)
 	}
-	feed(2*window, 2e9)
+	feed(buffers, 2e9)
+	feed(window, 2e9) // larger buffers than usual
 	if g.speed() < 1e9 {
-		t.Errorf("%g: the buffers are no link yet", g.speed())
+		t.Errorf("%g: nothing slow has happened yet", g.speed())
 	}
 	feed(window, 2.5e6)
 	if g.speed() > 20e6 {
@@ -83,11 +84,14 @@ func TestBuffersDoNotMakeALinkFast(t *testing.T) {
 	}
 }
 
+// A link that makes its writer wait is measured; one with time to spare tells nothing while
+// parts are compressed.
 func TestGaugeMeasuresWaiting(t *testing.T) {
 	var g gauge
 	now := time.Unix(1000, 0)
-	if g.speed() != usualLink {
-		t.Error("an unknown link has the usual speed")
+	g.add(buffers, time.Millisecond, now.Add(-time.Second))
+	if g.speed() != 0 {
+		t.Error("what the buffers took was believed to be the link")
 	}
 	g.add(window, time.Second, now)
 	if got := g.speed(); got != window {

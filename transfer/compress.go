@@ -125,10 +125,12 @@ func (c *codec) learn(n int, took time.Duration) {
 }
 
 // worth compares: raw, the copy goes at the link's speed; compressed, at the link's speed
-// over the ratio, or at that of the codec on all cores but one, whichever is less.
+// over the ratio, or at that of the codec on all cores but one, whichever is less. As long as
+// nothing is known of the link it pays: on a fast one that costs a fraction of a second, on a slow
+// one not to do it costs many.
 func (c *codec) worth(ratio float64) bool {
 	link := c.link.speed()
-	pays := min(c.packSpeed(), link/ratio) > gain*link
+	pays := link == 0 || min(c.packSpeed(), link/ratio) > gain*link
 	c.link.hold(pays)
 	return pays
 }
@@ -159,6 +161,7 @@ func (c *codec) unpack(f form, b []byte) ([]byte, error) {
 // what it is fed makes the writer wait. Safe for concurrent use.
 type gauge struct {
 	mu    sync.Mutex // guards what follows
+	first int64      // bytes that went into buffers, up to that many
 	bytes int64
 	busy  time.Duration
 	since time.Time
@@ -169,9 +172,9 @@ type gauge struct {
 const (
 	// window is how many bytes make one measurement.
 	window = 2 * partSize
-	// usualLink is believed before the first measurement: what small machines have between
-	// one another, in bytes/s.
-	usualLink = 100e6
+	// buffers is what pipes and sockets hold at most (tcp_wmem and ssh's window): the first
+	// bytes go there at the speed of memory and tell nothing of the link.
+	buffers = 6 << 20
 )
 
 // add says that n bytes were written, which took so long.
@@ -181,31 +184,36 @@ func (g *gauge) add(n int, took time.Duration, now time.Time) {
 	if g.since.IsZero() {
 		g.since = now.Add(-took)
 	}
+	if g.first < buffers {
+		g.first += int64(n)
+		g.since = now
+		return
+	}
 	g.bytes += int64(n)
 	g.busy += took
 	if g.bytes < window {
 		return
 	}
-	// Times are averaged, not speeds: the first windows go into the buffers of pipes and
-	// sockets at the speed of memory, and must not make a slow link look fast for long.
+	// Times are averaged, not speeds: what went into a buffer once more must not make a slow
+	// link look fast for long.
 	slow := max(g.busy, time.Microsecond).Seconds() / float64(g.bytes)
 	full := g.busy*2 > now.Sub(g.since)
 	g.bytes, g.busy, g.since = 0, 0, now
 	switch {
-	case g.held && !full:
 	case g.mean == 0:
 		g.mean = slow
+	case g.held && !full:
 	default:
 		g.mean += (slow - g.mean) / 4
 	}
 }
 
-// speed is bytes a second.
+// speed is bytes a second, 0 while that is not known.
 func (g *gauge) speed() float64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.mean == 0 {
-		return usualLink
+		return 0
 	}
 	return 1 / g.mean
 }

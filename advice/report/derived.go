@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -86,17 +87,22 @@ func ratio(a, b float64) string {
 // memory is nearer than one's own disk.
 func waysTable(runs []*bench.Run, byHost map[string][]*bench.Run) Table {
 	t := Table{Title: "Ways between machines", Header: []string{"from", "to", "MB/s", "× the sender's disk", "round trip, ms", "ssh MB/s", "ssh connect, ms"},
-		Note: "MB/s: 8 streams of TCP, else one, else TLS."}
+		Note: "MB/s: 8 streams of TCP, else one, else TLS. To loopback: within the machine, the bound that no way beats."}
 	type way struct{ from, to string }
 	var order []way
 	newest := map[way]map[string]float64{}
 	for _, run := range runs {
 		for i := range run.Results {
 			r := &run.Results[i]
-			if r.Peer == nil {
+			var w way
+			switch {
+			case r.Peer != nil:
+				w = way{r.Peer.From, r.Peer.To}
+			case strings.HasPrefix(r.Name, "net.loopback."):
+				w = way{run.Host.Name, "loopback"}
+			default:
 				continue
 			}
-			w := way{r.Peer.From, r.Peer.To}
 			if newest[w] == nil {
 				newest[w] = map[string]float64{}
 				order = append(order, w)
@@ -119,9 +125,9 @@ func waysTable(runs []*bench.Run, byHost map[string][]*bench.Run) Table {
 			}
 			return 0
 		}
-		rate, ssh := pick("net.tcp.8", "net.tcp.1", "net.tls.8", "net.tls.1"), pick("ssh.system.aes128gcm", "ssh.own.aes128gcm", "ssh.system.aes256gcm", "ssh.system.chacha20")
+		rate, ssh := pick("net.tcp.8", "net.tcp.1", "net.tls.8", "net.tls.1", "net.loopback.tcp"), pick("ssh.system.aes128gcm", "ssh.own.aes128gcm", "ssh.system.aes256gcm", "ssh.system.chacha20")
 		best := max(rate, ssh)
-		t.Rows = append(t.Rows, []string{w.from, w.to, known(rate), ratio(best, median(byHost[w.from], "disk.write.seq")), known(pick("net.rtt")), known(ssh), known(pick("ssh.connect.system", "ssh.connect.own"))})
+		t.Rows = append(t.Rows, []string{w.from, w.to, known(rate), ratio(best, median(byHost[w.from], "disk.write.seq")), known(cmp.Or(pick("net.rtt"), pick("net.loopback.rtt")/1e3)), known(ssh), known(pick("ssh.connect.system", "ssh.connect.own"))})
 	}
 	return t
 }

@@ -311,6 +311,20 @@ func TestDerivedTables(t *testing.T) {
 	if got := fmt.Sprint(ways.Rows); got != "[[ubuntu16 ubuntu18  0.714  50 1,000] [ubuntu18 amazonlinux  1.43  100 ]]" {
 		t.Errorf("links beside disks of 70 MB/s: %s", got)
 	}
+	// A way within the machine, to a neighbour, and by ssh stand in one table.
+	own := invented()[:2]
+	for _, one := range []bench.Result{{Name: "net.loopback.tcp", Unit: "MB/s", Median: 4200}, {Name: "net.loopback.rtt", Unit: "µs", Median: 20},
+		{Name: "ssh.own.aes128gcm", Unit: "MB/s", Median: 420, Peer: &bench.Peer{From: own[0].Host.Name, To: "loopback"}}} {
+		one.Better, one.Samples = bench.Higher, []float64{one.Median}
+		own[0].Results = append(own[0].Results, one)
+	}
+	together := ""
+	for _, row := range find(build(t, own), "Ways between").Rows {
+		together += strings.Join(row, "|") + "\n"
+	}
+	if !strings.Contains(together, own[0].Host.Name+"|loopback|4,200|") || !strings.Contains(together, "|0.02|420|") || strings.Count(together, "\n") < 3 {
+		t.Errorf("loopback, raw and ssh: %s", together)
+	}
 	matrix := find(sample, "System by plan: C compiler")
 	if got := fmt.Sprint(matrix.Rows); got != "[[amazon linux 2 103] [ubuntu 16.04 100] [ubuntu 18.04 109]]" {
 		t.Errorf("%s", got)

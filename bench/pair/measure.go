@@ -288,6 +288,7 @@ func (m *measuring) streams(ctx context.Context, prefix string, connect func(con
 				return m.pour(ctx, conns, d)
 			},
 			Finish: func(r *bench.Result) {
+				m.source.Finish(r)
 				r.Also = append(r.Also, bench.Also{Name: "mbit", Value: 8 * r.Median, Unit: "Mbit/s"}, bench.Also{Name: "own_cpu", Value: r.During.OwnPct, Unit: "%"})
 				if after := retransmits(conns); after >= before && before >= 0 {
 					r.Also = append(r.Also, bench.Also{Name: "retransmits", Value: float64(after - before), Unit: "segments"})

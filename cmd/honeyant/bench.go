@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -34,6 +35,8 @@ type benchOptions struct {
 	history   string
 	noHistory bool
 	noCloud   bool
+	again     int
+	within    time.Duration
 	colony    colonyOptions
 }
 
@@ -60,7 +63,8 @@ Exit codes: 0 measured, 1 failed or stopped, 2 wrong usage, no space, or a progr
   honeyant bench net --all-pairs --json
   honeyant bench --all-nodes --all-pairs          # the whole colony
   honeyant bench history
-  honeyant bench burst --for 30m`,
+  honeyant bench burst --for 30m
+  honeyant bench --again 3 --within 72h           # was it the hour?`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return b.start(cmd.Context(), args) },
 	}
@@ -72,6 +76,8 @@ Exit codes: 0 measured, 1 failed or stopped, 2 wrong usage, no space, or a progr
 	f.BoolVar(&b.run.Gentle, "gentle", false, "for a machine in use: low priority and long pauses")
 	f.BoolVar(&b.dryRun, "dry-run", false, "only say what would be done and what it would cost")
 	f.DurationVar(&b.run.BurstFor, "for", 15*time.Minute, "length of burst, for the processors and again for the disk")
+	f.IntVar(&b.again, "again", 1, "how many times to measure: now, and then at moments drawn at random")
+	f.DurationVar(&b.within, "within", 72*time.Hour, "the time in which --again measures")
 	f.StringVar(&b.run.Plan, "plan", "", "name of the machine's plan in the price table, if the cloud does not tell")
 	f.StringVar(&b.run.Region, "region", "", "region of the machine, if the cloud does not tell")
 	f.BoolVar(&b.noCloud, "no-metadata", false, "do not ask the cloud's metadata service for the plan")
@@ -103,13 +109,51 @@ func (b *benchOptions) start(ctx context.Context, args []string) error {
 	if b.dryRun {
 		return b.printPlan(plan)
 	}
-	b.announce(plan)
-	run, err := bench.Execute(ctx, plan)
-	show.end()
-	if err != nil {
-		return err
+	for _, wait := range pauses(b.again, b.within, rand.Float64) {
+		if err := b.waitFor(ctx, wait); err != nil {
+			return err
+		}
+		b.announce(plan)
+		run, err := bench.Execute(ctx, plan)
+		show.end()
+		if err != nil {
+			return err
+		}
+		if err := b.finish(ctx, []*bench.Run{run}); err != nil {
+			return err
+		}
 	}
-	return b.finish(ctx, []*bench.Run{run})
+	return nil
+}
+
+// pauses are what to wait before each of n measurements within a time: nothing before the
+// first, the others at moments drawn at random, because the neighbours of a machine differ by the hour.
+func pauses(n int, within time.Duration, random func() float64) []time.Duration {
+	moments := make([]time.Duration, max(n, 1))
+	for i := range moments[1:] {
+		moments[i+1] = time.Duration(random() * float64(within))
+	}
+	slices.Sort(moments)
+	for i := len(moments) - 1; i > 0; i-- {
+		moments[i] -= moments[i-1]
+	}
+	return moments
+}
+
+// waitFor says until when it waits. Nothing of the run before is lost if it is stopped meanwhile.
+func (b *benchOptions) waitFor(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	fmt.Fprintf(os.Stderr, "measuring again at %s\n", time.Now().Add(d).Format("2006-01-02 15:04"))
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
 }
 
 func (b *benchOptions) arguments(args []string) error {
@@ -139,6 +183,14 @@ func (b *benchOptions) arguments(args []string) error {
 	}
 	if b.tariff.PerGBOut < 0 || b.tariff.PerMillionOps < 0 {
 		return command.Usagef("a price can not be negative")
+	}
+	switch {
+	case b.again < 1 || b.again > 1000 || b.within < time.Minute:
+		return command.Usagef("--again is between 1 and 1000, --within at least a minute")
+	case b.again > 1 && b.json:
+		return command.Usagef("--again prints a table for each run; with --json measure once and let cron repeat it")
+	case b.again > 1 && b.colony.wanted():
+		return command.Usagef("--again measures this machine; let cron repeat what is measured in the colony")
 	}
 	b.run.Version, b.run.Metadata = version.Text(), !b.noCloud
 	return nil

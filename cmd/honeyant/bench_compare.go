@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -186,6 +187,11 @@ func showComparison(w io.Writer, a compareAnswer, all bool) {
 		header = append(header, s.Label, "change")
 	}
 	command.PrintTable(w, header, rows)
+	for _, r := range a.Rows {
+		if line := productLine(r, a.Sides); line != "" {
+			fmt.Fprintln(w, line)
+		}
+	}
 	if quiet > 0 {
 		fmt.Fprintf(w, "\n%d more rows are equal or not proven to differ (--all shows them).\n", quiet)
 	}
@@ -201,6 +207,37 @@ func showComparison(w io.Writer, a compareAnswer, all bool) {
 	for _, l := range a.LeftOut {
 		fmt.Fprintf(w, "not compared: %s: %s\n", l.Key, l.Reason)
 	}
+}
+
+// leastStep is from which ratio between neighbours on a chain of sides is spelt out.
+const leastStep = 1.5
+
+// productLine spells out how far the last of three or more sides is from the reference when each is some times
+// better than the one before: "6.0 × 6.0 = 36×". Nothing for other rows.
+func productLine(r history.Row, sides []history.Side) string {
+	var steps []string
+	last, higher := r.Cells[0].Median, r.Better == bench.Higher
+	for _, c := range r.Cells[1:] {
+		if c.N == 0 || last <= 0 || c.Median <= 0 {
+			return ""
+		}
+		step := c.Median / last
+		if !higher {
+			step = 1 / step
+		}
+		if step < leastStep {
+			return ""
+		}
+		steps, last = append(steps, fmt.Sprintf("%.1f", step)), c.Median
+	}
+	if len(steps) < 2 {
+		return ""
+	}
+	whole := last / r.Cells[0].Median
+	if !higher {
+		whole = 1 / whole
+	}
+	return fmt.Sprintf("%s: %s = %.0f times %s, the reference", r.Title, strings.Join(steps, " × "), whole, sides[0].Label)
 }
 
 // hiddenLines are what a figure alone does not show.

@@ -69,3 +69,33 @@ func TestCompareFilesAndHistory(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, text)
 	}
 }
+
+// Random numbers were 6 times apart, and 6 times again on a third machine: 36 times (A28).
+func TestCompareSpellsOutProducts(t *testing.T) {
+	row := func(better bench.Better, medians ...float64) history.Row {
+		r := history.Row{Title: "random numbers", Better: better}
+		for _, m := range medians {
+			c := history.Cell{Median: m, N: 5}
+			if m == 0 {
+				c.N = 0
+			}
+			r.Cells = append(r.Cells, c)
+		}
+		return r
+	}
+	sides := []history.Side{{Label: "azure"}, {Label: "lightsail"}, {Label: "mac"}}
+	for _, c := range []struct {
+		row  history.Row
+		want string
+	}{
+		{row(bench.Higher, 10, 60, 360), "random numbers: 6.0 × 6.0 = 36 times azure, the reference"},
+		{row(bench.Lower, 36, 6, 1), "random numbers: 6.0 × 6.0 = 36 times azure, the reference"},
+		{row(bench.Higher, 10, 60), ""},
+		{row(bench.Higher, 10, 11, 360), ""},
+		{row(bench.Higher, 10, 0, 360), ""},
+	} {
+		if got := productLine(c.row, sides); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}

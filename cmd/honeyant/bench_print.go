@@ -139,7 +139,11 @@ func resultRow(run *bench.Run, r *bench.Result) []string {
 		if strings.HasSuffix(a.Name, "_mad") || a.Name == "p99" {
 			continue
 		}
-		besides = append(besides, strings.ReplaceAll(a.Name, "_", " ")+" "+figure(a.Value)+" "+a.Unit)
+		text := strings.ReplaceAll(a.Name, "_", " ") + " " + figure(a.Value)
+		if mad, ok := r.Value(a.Name + "_mad"); ok {
+			text += " ±" + figure(mad)
+		}
+		besides = append(besides, text+" "+a.Unit)
 	}
 	if disk := run.Find("disk.write.seq"); disk != nil && disk.Median > 0 && r.Unit == "MB/s" && (r.Group == "net" || r.Group == "ssh") {
 		besides = append(besides, figure(r.Median/disk.Median)+" × local disk")

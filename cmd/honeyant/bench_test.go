@@ -7,9 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/honeyant/honeyant/bench"
 	"github.com/honeyant/honeyant/bench/history"
@@ -63,6 +65,7 @@ func TestBadInputOfBenchIsOneLine(t *testing.T) {
 		{"a size that is none", []string{"bench", "disk", "--size", "big"}, command.Refused, "big"},
 		{"a negative cost", []string{"bench", "--dry-run", "--cost-gb", "-1"}, command.Refused, "a price can not be negative"},
 		{"a short burst", []string{"bench", "burst", "--for", "1s"}, command.Refused, "1s is too short for burst"},
+		{"never", []string{"bench", "--again", "0"}, command.Refused, "--again is between 1 and 1000"},
 		{"no daemon", []string{"bench", "--all-pairs"}, command.Unreachable, "honeyant serve"},
 		{"an unreachable host", []string{"bench", "ssh", "127.0.0.78", "--no-metadata"}, command.Unreachable, "127.0.0.78"},
 		{"two hosts", []string{"bench", "ssh", "a", "b"}, command.Refused, "one host at a time"},
@@ -98,7 +101,11 @@ func TestBadInputOfBenchIsOneLine(t *testing.T) {
 // A run that is told to end cleans up; what one that was killed leaves goes with the next (A27).
 func TestRunThatIsKilledLeavesNothing(t *testing.T) {
 	alone(t)
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp("/dev/shm", "bench") // in memory where that is possible: the disk may be busy
+	if err != nil {
+		dir = t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
 	left := func() []string {
 		names, err := filepath.Glob(filepath.Join(dir, ".honeyant-bench-*"))
 		if err != nil {
@@ -110,6 +117,9 @@ func TestRunThatIsKilledLeavesNothing(t *testing.T) {
 		signal syscall.Signal
 		left   int
 	}{{syscall.SIGTERM, 0}, {syscall.SIGHUP, 0}, {syscall.SIGINT, 0}, {syscall.SIGKILL, 1}} {
+		if testing.Short() && (c.signal == syscall.SIGHUP || c.signal == syscall.SIGINT) {
+			continue // as TERM
+		}
 		cmd := process(t, "bench", "fs", "--in", dir, "--size", "8M", "--no-metadata")
 		said, err := cmd.StderrPipe()
 		if err != nil {
@@ -188,5 +198,79 @@ func TestHistoryIsListed(t *testing.T) {
 	}
 	if out, _ := output(t, "bench", "history", "--history", where, "--machine", rows[1].Machine); !strings.Contains(out, rows[1].ID) || strings.Contains(out, rows[0].ID) {
 		t.Errorf("one machine only: %s", out)
+	}
+}
+
+// Before anything is done: bytes, operations, traffic and their price (A26).
+func TestDryRunSaysWhatItWouldCost(t *testing.T) {
+	dir := alone(t)
+	args := []string{"bench", "disk", "ssh", "host.example", "--in", dir, "--dry-run", "--cost-gb", "0.5", "--cost-million-ops", "2"}
+	out, code := output(t, args...)
+	for _, want := range []string{"writes ≤", "disk operations ≤", "traffic out ≤", "Cost: at most ", "Nothing was measured or written."} {
+		if code != command.Done || !strings.Contains(out, want) {
+			t.Errorf("exit code %d, lacks %q: %s", code, want, out)
+		}
+	}
+	out, code = output(t, append(args, "--json")...)
+	var r dryRunReport
+	if err := json.Unmarshal([]byte(out), &r); err != nil || code != command.Done || r.Plan == nil {
+		t.Fatalf("exit code %d, %v: %s", code, err, out)
+	}
+	u := r.Total
+	if want := float64(u.NetBytes)/1e9*0.5 + float64(u.DiskOps)/1e6*2; u.WriteBytes <= 0 || u.DiskOps <= 0 || u.NetBytes <= 0 || r.Cost < 0.99*want || r.Cost > 1.01*want {
+		t.Errorf("cost %g, want %g of %+v", r.Cost, want, u)
+	}
+	if rest, err := os.ReadDir(dir); err != nil || len(rest) > 0 {
+		t.Errorf("a dry run left %v, %v", rest, err)
+	}
+}
+
+// Wall, user and system time, each with its spread, stand in one line; a way is stated beside the disk (A7, A16).
+func TestTableOfARun(t *testing.T) {
+	run := &bench.Run{Results: []bench.Result{
+		{Name: "spawn.hello", Unit: "ms", Median: 1, MAD: 0.1, Samples: []float64{1, 1}, Also: []bench.Also{{Name: "user", Value: 0.5, Unit: "ms"}, {Name: "user_mad", Value: 0.25, Unit: "ms"}, {Name: "sys", Value: 0.3, Unit: "ms"}, {Name: "sys_mad", Value: 0.2, Unit: "ms"}}},
+		{Name: "disk.write.seq", Group: "disk", Unit: "MB/s", Median: 70},
+		{Name: "ssh.system.aes128gcm", Group: "ssh", Unit: "MB/s", Median: 50, Tainted: true},
+	}}
+	if row := strings.Join(resultRow(run, &run.Results[0]), "|"); !strings.Contains(row, "1.00|ms|10 %") || !strings.Contains(row, "user 0.50 ±0.25 ms, sys 0.30 ±0.20 ms") {
+		t.Error(row)
+	}
+	if row := strings.Join(resultRow(run, &run.Results[2]), "|"); !strings.Contains(row, "0.71 × local disk") || !strings.HasSuffix(row, "|*") {
+		t.Error(row)
+	}
+}
+
+func TestCheapestStorageFirst(t *testing.T) {
+	alone(t)
+	out, code := output(t, "price", "--sort", "gb", "--json")
+	var rows []priceRow
+	if err := json.Unmarshal([]byte(out), &rows); err != nil || code != command.Done || len(rows) < 10 {
+		t.Fatalf("exit code %d, %v, %d rows", code, err, len(rows))
+	}
+	kinds := map[string]bool{}
+	last := 0.0
+	for _, r := range rows {
+		kinds[string(r.Offer.Kind)] = true
+		if r.PerGB == nil {
+			continue
+		}
+		if r.PerGB.Amount < last*0.999 && r.PerGB.Currency == rows[0].PerGB.Currency {
+			t.Errorf("%s at %g after %g", r.Offer.Name(), r.PerGB.Amount, last)
+		}
+		last = r.PerGB.Amount
+	}
+	if !kinds["bucket"] || !kinds["vm"] {
+		t.Errorf("kinds: %v", kinds)
+	}
+}
+
+func TestMomentsToMeasureAgain(t *testing.T) {
+	draws := []float64{0.75, 0.25, 0.5}
+	got := pauses(4, 100*time.Hour, func() float64 { d := draws[0]; draws = draws[1:]; return d })
+	if want := []time.Duration{0, 25 * time.Hour, 25 * time.Hour, 25 * time.Hour}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if got := pauses(1, time.Hour, nil); !slices.Equal(got, []time.Duration{0}) {
+		t.Errorf("once: %v", got)
 	}
 }
