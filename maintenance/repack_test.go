@@ -366,7 +366,7 @@ func (d *crashing) Do(ctx context.Context, op meta.Op) (reply meta.Reply, err er
 // Writers who overwrite, cut, delete and clone files between any two steps of rewrites find what they wrote.
 func TestRepackRace(t *testing.T) {
 	changes, moved, skipped := 0, 0, 0
-	for seed := range uint64(12) {
+	for seed := range uint64(6) {
 		run(t, 3, func(r *rig) {
 			c := newContent(r, seed)
 			for n := range 4 {
