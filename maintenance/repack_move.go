@@ -32,7 +32,13 @@ func (r *repacker) rewrite(ctx context.Context, p *worker.Pace, m *honeyant.Map,
 	if err != nil || len(batch) == 0 {
 		return 0, err
 	}
-	pack := &newPack{policy: batch[0].Policy, policyAt: batch[0].PolicyAt}
+	all := 0
+	for _, extents := range found {
+		for _, e := range extents {
+			all += int(e.Length)
+		}
+	}
+	pack := &newPack{policy: batch[0].Policy, policyAt: batch[0].PolicyAt, data: make([]byte, 0, min(all, repackSize))}
 	for i := range batch {
 		c := &batch[i]
 		extents := found[c.ID]
