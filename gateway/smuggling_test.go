@@ -1,0 +1,154 @@
+package gateway_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// vector is a request that tries to be two, or breaks the rules of RFC 9112.
+type vector struct {
+	name, request string
+	refused       bool // must be 400 or above, and the connection closed
+}
+
+func vectors() []vector {
+	const hidden = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
+	const chunked = "0\r\n\r\n"
+	return []vector{
+		// These two are answered, by the chunks alone, and then the connection is closed (RFC 9112
+		// section 6.1), so that nothing can follow.
+		{"length and chunked", "POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked + hidden, false},
+		{"chunked in HTTP/1.0", "POST /1 HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked + hidden, false},
+		{"two lengths that differ", "POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 35\r\n\r\n" + hidden, true},
+		{"a list of lengths", "POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 0, 35\r\n\r\n" + hidden, true},
+		{"a signed length", "POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: +0\r\n\r\n" + hidden, true},
+		{"a negative length", "POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n" + hidden, true},
+		{"a length in hexadecimal", "POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 0x23\r\n\r\n" + hidden, true},
+		{"a length with a space inside", "POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 3 5\r\n\r\n" + hidden, true},
+		{"an unknown transfer coding", "POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n" + chunked + hidden, true},
+		{"chunked twice", "POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked + hidden, true},
+		{"identity after chunked", "POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, identity\r\n\r\n" + chunked + hidden, true},
+		{"space before the colon", "POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n\r\n" + chunked + hidden, true},
+		{"a folded line", "POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\n chunked\r\n\r\n" + chunked, false},
+		{"space before the first field", "GET /1 HTTP/1.1\r\n Host: a\r\n\r\n", true},
+		{"no host", "GET /1 HTTP/1.1\r\n\r\n", true},
+		{"two hosts", "GET /1 HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", true},
+		{"a host with a slash", "GET /1 HTTP/1.1\r\nHost: a/b\r\n\r\n", true},
+		{"a control character in a field", "GET /1 HTTP/1.1\r\nHost: a\r\nX: a\x00b\r\n\r\n", true},
+		{"a field without a name", "GET /1 HTTP/1.1\r\nHost: a\r\n: b\r\n\r\n", true},
+		{"a field without a colon", "GET /1 HTTP/1.1\r\nHost: a\r\nxyz\r\n\r\n", true},
+		{"a method with a slash", "GE/T /1 HTTP/1.1\r\nHost: a\r\n\r\n", true},
+		{"no version", "GET /1\r\nHost: a\r\n\r\n", true},
+		{"version 2.5", "GET /1 HTTP/2.5\r\nHost: a\r\n\r\n", true},
+		{"a space in the target", "GET /1 /2 HTTP/1.1\r\nHost: a\r\n\r\n", true},
+		{"bare CR in the request line", "GET /1\rX HTTP/1.1\r\nHost: a\r\n\r\n", true},
+		{"a chunk size that is none", "POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n" + hidden, true},
+		{"a chunk size too large", "POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n" + hidden, true},
+		{"a chunk that ends wrongly", "POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcX\r\n0\r\n\r\n" + hidden, true},
+		{"bare LF after a chunk size", "POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;\nabc\r\n0\r\n\r\n" + hidden, true},
+		{"a header of 100 KB", "GET /1 HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("a", 100<<10) + "\r\n\r\n", true},
+		{"good by chunks", "POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", false},
+		{"good by length", "POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 35\r\n\r\n" + hidden, false},
+	}
+}
+
+// behind starts nginx or HAProxy before an origin, and answers its address. It skips the test if there is none.
+func behind(t *testing.T, name, origin string) string {
+	t.Helper()
+	if _, err := exec.LookPath(name); err != nil {
+		t.Skipf("%s is not installed", name)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := ln.Addr().String()
+	ln.Close()
+	dir := t.TempDir()
+	text, args := "user root; daemon off; pid p; error_log e; events { } http { access_log off; client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3; uwsgi_temp_path t4; scgi_temp_path t5;\n"+
+		"server { listen "+addr+"; location / { proxy_http_version 1.1; proxy_pass http://"+origin+"; } } }\n", []string{"-p", dir, "-e", "e", "-c", "conf"}
+	if name == "haproxy" {
+		text = "defaults\n mode http\n timeout connect 5s\n timeout client 10s\n timeout server 10s\nlisten l\n bind " + addr + "\n http-reuse always\n server s " + origin + "\n"
+		args = []string{"-f", filepath.Join(dir, "conf")}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "conf"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(name, args...)
+	cmd.Dir = dir
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Signal(os.Interrupt); cmd.Wait() })
+	for end := time.Now().Add(10 * time.Second); ; wait(10 * time.Millisecond) {
+		if c, err := net.Dial("tcp", addr); err == nil {
+			c.Close()
+			return addr
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s does not listen", name)
+		}
+	}
+}
+
+// Whatever the answer, the origin sees at most one request, never the one that is hidden in the body; also if nginx or
+// HAProxy stand between, which may understand differently what the gateway passes on.
+func TestSmugglingAndMalformedRequests(t *testing.T) {
+	for _, between := range []string{"", "nginx", "haproxy"} {
+		t.Run("before "+between, func(t *testing.T) {
+			o := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
+				if _, err := io.Copy(io.Discard, r.Body); err != nil {
+					w.WriteHeader(http.StatusBadRequest)
+				}
+			})
+			to := o.Listener.Addr().String()
+			if between != "" {
+				to = behind(t, between, to)
+			}
+			addr := load(t, "ADDR {\n\treverse_proxy "+to+"\n}\n")
+			for _, test := range vectors() {
+				t.Run(test.name, func(t *testing.T) { trySmuggling(t, addr, o, test) })
+			}
+		})
+	}
+}
+
+func trySmuggling(t *testing.T, addr string, o *recorder, test vector) {
+	t.Helper()
+	before := len(o.seen())
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	go io.WriteString(c, test.request)
+	r := bufio.NewReader(c)
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil {
+		if !test.refused {
+			t.Fatalf("no answer: %v", err)
+		}
+	} else {
+		io.Copy(io.Discard, resp.Body)
+		if test.refused != (resp.StatusCode >= 400) {
+			t.Errorf("status %d, refused should be %v", resp.StatusCode, test.refused)
+		}
+		if (test.refused || strings.Contains(test.name, "chunked")) && !resp.Close {
+			t.Error("the connection is kept after a request that breaks the rules")
+		}
+	}
+	seen := o.seen()[before:]
+	if len(seen) > 1 || strings.Contains(fmt.Sprint(seen), "smuggled") {
+		t.Errorf("the origin saw %v", seen)
+	}
+}
