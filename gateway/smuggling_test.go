@@ -115,16 +115,17 @@ func TestSmugglingAndMalformedRequests(t *testing.T) {
 				to = behind(t, between, to)
 			}
 			addr := load(t, "ADDR {\n\treverse_proxy "+to+"\n}\n")
-			for _, test := range vectors() {
-				t.Run(test.name, func(t *testing.T) { trySmuggling(t, addr, o, test) })
+			for i, test := range vectors() {
+				// Each has paths of its own: the origin may see the one before late.
+				test.request = strings.ReplaceAll(strings.Replace(test.request, "/1", fmt.Sprintf("/vector%d.", i), 1), "/smuggled", fmt.Sprintf("/smuggl%02d", i)) // as long as it was
+				t.Run(test.name, func(t *testing.T) { trySmuggling(t, addr, o, test, i) })
 			}
 		})
 	}
 }
 
-func trySmuggling(t *testing.T, addr string, o *recorder, test vector) {
+func trySmuggling(t *testing.T, addr string, o *recorder, test vector, number int) {
 	t.Helper()
-	before := len(o.seen())
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
@@ -147,8 +148,16 @@ func trySmuggling(t *testing.T, addr string, o *recorder, test vector) {
 			t.Error("the connection is kept after a request that breaks the rules")
 		}
 	}
-	seen := o.seen()[before:]
-	if len(seen) > 1 || strings.Contains(fmt.Sprint(seen), "smuggled") {
-		t.Errorf("the origin saw %v", seen)
+	own, hidden := 0, 0
+	for _, line := range o.seen() {
+		if strings.Contains(line, fmt.Sprintf("/vector%d.", number)) {
+			own++
+		}
+		if strings.Contains(line, fmt.Sprintf("/smuggl%02d", number)) {
+			hidden++
+		}
+	}
+	if own > 1 || hidden > 0 {
+		t.Errorf("the origin saw %d requests and %d hidden ones", own, hidden)
 	}
 }

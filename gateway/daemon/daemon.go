@@ -185,7 +185,7 @@ func (d *Daemon) Reload(ctx context.Context) (control.Reloaded, error) {
 	}
 	// The servers of the old configuration drop a connection whose first request is still to come: let none be in their hands.
 	d.sockets.Pause()
-	d.settle(ctx, reloadLimit)
+	d.settle(ctx, freshLimit)
 	done, err := d.load()
 	err = errors.Join(err, d.sockets.Resume())
 	if err == nil {
@@ -193,10 +193,6 @@ func (d *Daemon) Reload(ctx context.Context) (control.Reloaded, error) {
 	}
 	return done, err
 }
-
-// reloadLimit is how long a reload waits for the first requests of connections: a handshake and a request from far away. New
-// connections wait in the kernel's queue meanwhile.
-const reloadLimit = time.Second
 
 // settle waits until each connection that is younger than the limit has had its first request, so at most for the limit.
 func (d *Daemon) settle(ctx context.Context, limit time.Duration) {
@@ -274,7 +270,8 @@ func (d *Daemon) Upgrade(ctx context.Context, program string) (life.Process, err
 	return p, err
 }
 
-// freshLimit is how long a process that drains waits for the first request of a connection.
+// freshLimit is how long a reload and a process that drains wait for the first requests of connections: a handshake and a request
+// from far away, or on a busy machine. New connections wait in the kernel's queue meanwhile.
 const freshLimit = 2 * time.Second
 
 // drain lets what runs end, up to the limit, and closes the rest.
