@@ -203,7 +203,13 @@ func (j *journal) carryOut(ctx context.Context, s *session, op meta.Op) (r meta.
 				}
 				return r, true, nil, err
 			}
-			if meta.ReadOnly(op) || !j.takeFor(ctx, s, op) {
+			took := false
+			if meta.ReadOnly(op) {
+				took = j.takeSought(ctx, s, op)
+			} else {
+				took = j.takeFor(ctx, s, op)
+			}
+			if !took {
 				break
 			}
 		}

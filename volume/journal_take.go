@@ -64,7 +64,7 @@ const (
 	maxRefused   = 1024
 )
 
-// takeFor asks for the exclusive leases that an operation lacks; false if it got none.
+// takeFor asks for the exclusive leases that an operation lacks; false if it got none, and there is nothing else to try.
 func (j *journal) takeFor(ctx context.Context, s *session, op meta.Op) bool {
 	ino, children, ok := j.lacking(s, op)
 	if !ok {
@@ -76,6 +76,14 @@ func (j *journal) takeFor(ctx context.Context, s *session, op meta.Op) bool {
 	if children && j.flush(ctx) != nil { // the answer must not know less than the journal
 		return false
 	}
+	if j.take(ctx, s, ino, children) {
+		return true
+	}
+	return children && j.has(ino) // too large a directory to be told again: its files can be had one by one
+}
+
+// take asks for a lease.
+func (j *journal) take(ctx context.Context, s *session, ino honeyant.Ino, children bool) bool {
 	since := j.v.names.moment()
 	r, _, err := s.leaser.DoLeased(ctx, &meta.Take{Volume: j.v.o.Volume, Ino: ino, Children: children}, meta.Want{})
 	take, ok := r.(*meta.TakeReply)
@@ -89,6 +97,21 @@ func (j *journal) takeFor(ctx context.Context, s *session, op meta.Op) bool {
 		j.stats.taken.Add(uint64(len(take.Held)))
 	}
 	return got
+}
+
+// takeSought asks for the lease on what is looked up in a directory that is held and being changed: to ask the leader
+// what it is, the changes would have to be flushed, and it is likely to be changed next.
+func (j *journal) takeSought(ctx context.Context, s *session, op meta.Op) bool {
+	lookup, ok := op.(*meta.Lookup)
+	if !ok {
+		return false
+	}
+	j.mu.Lock()
+	child, there := j.shadow.Child(lookup.Parent, lookup.Name)
+	wanted := there && j.usable(s) && s.unsettled.Load() == 0 && j.pending[lookup.Parent] > 0 && j.shadow.Holds(lookup.Parent) &&
+		!j.shadow.Has(child) && j.mayTake(child)
+	j.mu.Unlock()
+	return wanted && j.take(ctx, s, child, false)
 }
 
 func (j *journal) few(s *session) bool {

@@ -321,6 +321,50 @@ func TestGivenBackFilesAreFoundByPages(t *testing.T) {
 	})
 }
 
+// A directory that is too large to be taken stays held while its files, which were given back, are deleted.
+func TestLargeDirectoryStaysHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 2, 1<<30)
+		v, s := c.OpenLeased(t, func(o *volume.Options) { o.JournalMemory = 400_000 })
+		d := mkdir(t, v, honeyant.RootIno, "d")
+		const files = 4500 // more names than one Take tells
+		name := func(n int) string { return fmt.Sprintf("f%05d", n) }
+		for n := range files {
+			save(t, v, d, name(n), nil)
+		}
+		if err := v.Sync(bg); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		if held := v.Stats().Journal.Held; held > files*3/4 {
+			t.Fatalf("%d inodes are held", held)
+		}
+		before, flushes := s.Calls[meta.CodeUnlink].Load(), s.Calls[meta.CodeFlush].Load()
+		for n := range files / 2 {
+			if _, err := v.Lookup(bg, d, name(n)); err != nil {
+				t.Fatal(err)
+			}
+			if err := v.Unlink(bg, d, name(n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if asked := s.Calls[meta.CodeUnlink].Load() - before; asked > 10 {
+			t.Errorf("the leader was asked for %d of %d", asked, files/2)
+		}
+		if asked := s.Calls[meta.CodeFlush].Load() - flushes; asked > 100 {
+			t.Errorf("%d flushes for %d files", asked, files/2)
+		}
+		if err := v.Sync(bg); err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range []int{0, files/2 - 1} {
+			if _, err := v.Lookup(bg, d, name(n)); honeyant.KindOf(err) != honeyant.NotExist {
+				t.Errorf("%s: %v", name(n), err)
+			}
+		}
+	})
+}
+
 // A flush whose outcome stayed open may be carried out later, but before anything that is changed afterwards: no lease
 // is taken from a state that it will still change.
 func TestOpenFlushComesFirst(t *testing.T) {
