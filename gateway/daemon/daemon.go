@@ -186,7 +186,14 @@ func (d *Daemon) Reload(ctx context.Context) (control.Reloaded, error) {
 	// The servers of the old configuration drop a connection whose first request is still to come: let none be in their hands.
 	d.sockets.Pause()
 	d.settle(ctx, freshLimit)
+	closed := d.sockets.Change()
 	done, err := d.load()
+	if err == nil {
+		// Caddy only begins to close the old listeners; until they are, they would take what the new ones should.
+		limited, cancel := context.WithTimeout(ctx, freshLimit)
+		closed(limited)
+		cancel()
+	}
 	err = errors.Join(err, d.sockets.Resume())
 	if err == nil {
 		d.Log.Info("configuration loaded", "code", code.ConfigLoaded, "config", done.Config, "seconds", done.Took.Seconds())

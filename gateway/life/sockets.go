@@ -253,6 +253,54 @@ func (s *Sockets) Pause() {
 	}
 }
 
+// Change remembers the listeners that are open. The function it answers waits until those of them are closed whose socket has
+// got another one since, or the context ends, and tells how many are still open: Caddy says that a configuration is changed
+// when it has begun to close the listeners of the one before.
+func (s *Sockets) Change() (settled func(context.Context) int) {
+	before := map[*listener]struct{}{}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, h := range s.held {
+		for l := range h.listeners {
+			before[l] = struct{}{}
+		}
+	}
+	open := func() int {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		all := 0
+		for _, h := range s.held {
+			old, added := 0, false
+			for l := range h.listeners {
+				if _, ok := before[l]; ok {
+					old++
+				} else {
+					added = true
+				}
+			}
+			if added {
+				all += old
+			}
+		}
+		return all
+	}
+	return func(ctx context.Context) int {
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for {
+			n := open()
+			if n == 0 {
+				return 0
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return n
+			}
+		}
+	}
+}
+
 // Resume ends a Pause; sockets that nobody listens on any more are closed.
 func (s *Sockets) Resume() error {
 	s.mu.Lock()

@@ -426,3 +426,34 @@ func TestWhatWaitsForTheEndOfAPauseIsNotFresh(t *testing.T) {
 		t.Errorf("%d connections are younger than a nanosecond", n)
 	}
 }
+
+// A change is settled when the listener before is closed, and at once where there is no other.
+func TestAChangeIsSettledWhenTheOldListenersAreClosed(t *testing.T) {
+	s, err := NewSockets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := s.Listen(t.Context(), "127.0.0.1:0", net.ListenConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer before.Close()
+	settled := s.Change()
+	if n := settled(t.Context()); n != 0 {
+		t.Errorf("nothing changed, and %d are waited for", n)
+	}
+	after, err := s.Listen(t.Context(), "127.0.0.1:0", net.ListenConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer after.Close()
+	limited, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if n := settled(limited); n != 1 {
+		t.Errorf("%d are open that should be closed, not 1", n)
+	}
+	before.Close()
+	if n := settled(t.Context()); n != 0 {
+		t.Errorf("%d are waited for after all are closed", n)
+	}
+}

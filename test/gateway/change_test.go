@@ -49,7 +49,7 @@ func startLoad(g *gateway) *load {
 				// What was begun is ended: only the loop is stopped.
 				if err := ask(context.WithoutCancel(ctx), client, method, "https://"+g.address+"/x", "served"); err != nil {
 					l.failed.Add(1)
-					text := fmt.Sprintf("keep-alive %v, HTTP/2 %v: %v", keepAlive, h2, err)
+					text := fmt.Sprintf("%s: keep-alive %v, HTTP/2 %v: %v", time.Now().UTC().Format("15:04:05.000000"), keepAlive, h2, err)
 					l.first.CompareAndSwap(nil, &text)
 				}
 			}
