@@ -8,15 +8,18 @@ import (
 // Processor milliseconds of one small file on a processor of Speed 1. doc/advice.md says how
 // these were measured.
 const (
-	cpuCreateClient = 0.33 // create, write, close where the machine is alone
-	cpuCreateLeader = 0.10
-	cpuCommitClient = 1.4 // each commit that is waited for
+	cpuCreateClient = 0.24 // create, write, close where the machine is alone
+	cpuCreateLeader = 0.09
+	cpuFlushClient  = 0.8 // an fsync of what this machine did alone: one commit of all of it
+	cpuFlushLeader  = 1.15
+	cpuFlushVoter   = 0.6 // a follower, on the way
+	cpuCommitClient = 1.4 // each commit of a machine that is not alone, recalls included
 	cpuCommitLeader = 1.9
-	cpuCommitVoter  = 1.0  // a follower, on the way
-	cpuPackClient   = 0.27 // more, beyond 4 KiB, for data that travel with others in a pack
-	cpuChunkClient  = 1.1  // more, beyond 4 KiB, for a chunk that is waited for
-	cpuChunkLeader  = 0.45
-	cpuChunkStore   = 0.7 // each copy; they are written at once
+	cpuCommitVoter  = 1.0
+	cpuPackClient   = 0.34 // more, beyond 4 KiB, for data that travel with others in a pack
+	cpuChunkClient  = 1.7  // more, beyond 4 KiB, for a chunk that is waited for: half of it processor time, by the wall clock
+	cpuChunkLeader  = 1.2
+	cpuChunkStore   = 1.1 // each copy; they are written at once
 	cpuOpenClient   = 0.9 // open, read, close
 	cpuOpenLeader   = 0.5
 )
@@ -60,6 +63,17 @@ type small struct {
 	spent   bool    // with the processors' credits spent
 }
 
+// processors is what a commit costs those that have to do with it, in ms at Speed 1.
+type processors struct{ client, leader, voter float64 }
+
+// commit is what each commit that f waits for costs: one of a machine that is alone, or of one that is not.
+func (f small) commit() processors {
+	if f.commits > 1 {
+		return processors{cpuCommitClient, cpuCommitLeader, cpuCommitVoter}
+	}
+	return processors{cpuFlushClient, cpuFlushLeader, cpuFlushVoter}
+}
+
 // create is create, write, close of small files. A machine that is alone in a directory makes changes there by
 // itself: they cost processor time, and the leader hears of many at once. Where several machines work each file waits for
 // two commits (its name, its content), with fsync for one; beyond 4 KiB also for its data on stable storage.
@@ -74,11 +88,12 @@ func (c *Colony) create(f small) SmallFiles {
 	step := fmt.Sprintf("%d ÷ (", f.threads)
 	if f.commits > 0 {
 		commit := c.commitMS(w)
-		cpuClient = f.commits * cpuCommitClient / c.speed(w, f.spent)
-		cpuLeader = f.commits * (cpuCommitLeader / c.speed(leader, f.spent))
+		cost := f.commit()
+		cpuClient = f.commits * cost.client / c.speed(w, f.spent)
+		cpuLeader = f.commits * (cost.leader / c.speed(leader, f.spent))
 		voter := 0.0
 		if c.voters() > 1 {
-			voter = f.commits * cpuCommitVoter / c.speed(1, f.spent)
+			voter = f.commits * cost.voter / c.speed(1, f.spent)
 		}
 		if f.kb > 4 {
 			cpuClient += cpuChunkClient / c.speed(w, f.spent)

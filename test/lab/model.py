@@ -154,8 +154,8 @@ def cpu_speed(quiet, full):
 
 # The lab's four machines share two processors, which those of a plan do not: all work of a file, wherever it is done, has to
 # go through them. Milliseconds at speed 1 by the constants of advice/small.go: client, leader, two voters, both copies.
-LAB_CPU_MS = {'alone_4kib': 0.33 + 3 * 0.10, 'alone_64kib': 0.33 + 0.27 + 3 * 0.10 + 2 * 0.25, 'fsynced_4kib': 1.4 + 1.9 + 2 * 1.0,
-              'fsynced_64kib': 1.4 + 1.1 + 1.9 + 0.45 + 2 * 1.0 + 2 * 0.7, 'shared_4kib': 2 * 2 * (1.4 + 1.9 + 2 * 1.0)}
+LAB_CPU_MS = {'alone_4kib': 0.24 + 3 * 0.09, 'alone_64kib': 0.24 + 0.34 + 3 * 0.09 + 2 * 0.25, 'fsynced_4kib': 0.8 + 1.15 + 2 * 0.6,
+              'fsynced_64kib': 0.8 + 0.9 + 1.15 + 0.7 + 2 * 0.6 + 2 * 0.45, 'shared_4kib': 2 * 2 * (1.4 + 1.9 + 2 * 1.0)}
 
 
 SMALL = (('4 KiB, alone', 'alone_4kib', 3000, 4096, False), ('4 KiB, fsynced', 'fsynced_4kib', 300, 4096, True),
