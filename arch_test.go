@@ -22,7 +22,7 @@ var layers = []struct {
 	{0, ""}, {0, "internal/worker"}, {0, "internal/version"}, {0, "internal/mountinfo"},
 	{1, "kv"}, {1, "rpc"}, {1, "config"}, {1, "disk"},
 	{2, "meta"}, {2, "chunk"}, {2, "placement"}, {2, "bench"},
-	{3, "consensus"}, {3, "cluster"}, {3, "replica"},
+	{3, "consensus"}, {3, "cluster"}, {3, "replica"}, {3, "backup"},
 	{4, "volume"}, {4, "maintenance"}, {4, "advice"}, {4, "transfer"},
 	{5, "frontend"}, {5, "gateway"}, {5, "admin"},
 	{6, "node"},

@@ -55,6 +55,13 @@ func (id ChunkID) Session() SessionID { return SessionID(uint48(id[4:10])) }
 // Counter is the session's own number of the chunk.
 func (id ChunkID) Counter() uint64 { return uint48(id[10:16]) }
 
+// BackupSession is the session number in the IDs of chunks that hold a backup of the metadata. No
+// session ever has it, so that the header of a record alone tells a backup from a file's data (rule 6).
+const BackupSession SessionID = 1<<48 - 1
+
+// IsBackup tells whether the chunk is part of a backup of the metadata.
+func (id ChunkID) IsBackup() bool { return id.Session() == BackupSession }
+
 // IsZero tells whether id is the zero value, which names no chunk.
 func (id ChunkID) IsZero() bool { return id == ChunkID{} }
 

@@ -12,6 +12,7 @@ type Status struct {
 	CanLose   int           `json:"can_lose_nodes"`
 	Nodes     []NodeStatus  `json:"nodes"`
 	Chunks    ChunkStatus   `json:"chunks"`
+	Backup    *BackupStatus `json:"backup,omitempty"` // the newest one
 	Bytes     ByteStatus    `json:"bytes"`
 	Heal      HealStatus    `json:"heal"`
 	Mounts    []MountStatus `json:"mounts"` // of this node
@@ -37,6 +38,33 @@ type NodeStatus struct {
 	ReplicasToMove  int64   `json:"replicas_to_move,omitempty"`
 	DrainedSafely   bool    `json:"drained,omitempty"`
 	LastHeartbeatOK bool    `json:"heartbeat_ok"`
+}
+
+// BackupStatus is a backup of the metadata in the cluster's own stores.
+type BackupStatus struct {
+	Number      uint32    `json:"number"` // within its incarnation
+	Incarnation uint32    `json:"incarnation"`
+	Made        time.Time `json:"made"`
+	AgeSeconds  float64   `json:"age_seconds"`
+	Inodes      uint64    `json:"inodes"`
+	Chunks      uint64    `json:"chunks"`
+	Bytes       int64     `json:"bytes"`  // one copy
+	Copies      int       `json:"copies"` // stores that hold all of it
+}
+
+// BackupFound is a backup that was found in stores without the metadata.
+type BackupFound struct {
+	Cluster     string    `json:"cluster"`
+	Incarnation uint32    `json:"incarnation"`
+	Number      uint32    `json:"number"`
+	Made        time.Time `json:"made"`
+	Inodes      uint64    `json:"inodes"`
+	Chunks      uint64    `json:"chunks"`
+	Bytes       int64     `json:"bytes"`
+	Parts       int       `json:"parts"`
+	Missing     int       `json:"parts_missing"` // in none of the stores that were searched
+	Verified    bool      `json:"verified"`      // read whole, and as it was made
+	Fault       string    `json:"fault,omitempty"`
 }
 
 // ChunkStatus counts chunks.

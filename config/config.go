@@ -29,6 +29,7 @@ type Config struct {
 
 	DownAfter     time.Duration // silence until a node is down
 	OutAfter      time.Duration // silence until a node's chunks are re-created elsewhere
+	BackupEvery   time.Duration // how often the metadata are backed up into the stores
 	FlushInterval time.Duration // how long written data may stay in memory without fsync
 	CallDeadline  time.Duration // how long a file call waits when the cluster can not be reached
 	KernelCache   bool          // the kernel may keep names and attributes under leases
@@ -54,7 +55,7 @@ func Default() *Config {
 		Name: hostName(), Listen: "0.0.0.0:" + DefaultPort,
 		Stores:    []Store{{Path: "store"}},
 		DownAfter: 10 * time.Second, OutAfter: 10 * time.Minute,
-		FlushInterval: time.Second, CallDeadline: 30 * time.Second, KernelCache: true,
+		BackupEvery: time.Hour, FlushInterval: time.Second, CallDeadline: 30 * time.Second, KernelCache: true,
 		FUSETransport: "auto", LogLevel: "info",
 	}
 }

@@ -24,6 +24,7 @@ func fields() []field[Config] {
 		size("metadata_reserve", "Disk space that stores leave free for metadata. \"auto\": 5 % of the disk, at least 512MiB.", func(c *Config) *Size { return &c.MetadataReserve }),
 		duration("down_after", "A machine silent for so long is down: reads and writes go round it. Counted by the\nleading machine: keep it the same on all.", func(c *Config) *time.Duration { return &c.DownAfter }),
 		duration("out_after", "After so long what it held is copied elsewhere. Keep it the same on all machines.", func(c *Config) *time.Duration { return &c.OutAfter }),
+		duration("backup_every", "So often the leading machine backs the metadata up into the stores. Keep it the same on\nall machines.", func(c *Config) *time.Duration { return &c.BackupEvery }),
 		duration("flush_interval", "Written data that no fsync asked for are safe after so long.", func(c *Config) *time.Duration { return &c.FlushInterval }),
 		duration("call_deadline", "A program that waits for a cluster out of reach gets an error after so long.", func(c *Config) *time.Duration { return &c.CallDeadline }),
 		flag("kernel_cache", "Let the kernel keep attributes (and names: Linux 6.16, root) under leases: stat on a warm\ntree needs no request. See doc/semantics.md.", func(c *Config) *bool { return &c.KernelCache }),

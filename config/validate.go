@@ -71,6 +71,7 @@ func (c *Config) timeFaults(f *Faults) {
 	}
 	between("down_after", c.DownAfter, 3*time.Second, 10*time.Minute)
 	between("out_after", c.OutAfter, 10*time.Second, 30*24*time.Hour)
+	between("backup_every", c.BackupEvery, time.Minute, 7*24*time.Hour)
 	if c.OutAfter < c.DownAfter {
 		f.add("out_after", "%s is less than down_after (%s): say more", durationText(c.OutAfter), durationText(c.DownAfter))
 	}

@@ -52,10 +52,7 @@ func (n *Node) forceSingle(incarnation uint64) error {
 	if err := n.incarnation.raise(incarnation); err != nil {
 		return err
 	}
-	single := hraft.Configuration{Servers: []hraft.Server{{
-		Suffrage: hraft.Voter, ID: serverID(n.o.Self), Address: serverAddress(n.o.Self),
-	}}}
-	return hraft.RecoverCluster(n.config(nil), n.fsm, n.log, n.log, n.snapshots, nil, single)
+	return hraft.RecoverCluster(n.config(nil), n.fsm, n.log, n.log, n.snapshots, nil, n.single())
 }
 
 // StoredIncarnation reads the incarnation of the node whose directory Options names and which is not

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/backup"
 	"github.com/honeyant/honeyant/chunk"
 	"github.com/honeyant/honeyant/internal/worker"
 	"github.com/honeyant/honeyant/meta"
@@ -17,6 +18,7 @@ import (
 type inventory struct {
 	s          *Service
 	quarantine map[suspect]time.Time // unknown replicas that may go, since when
+	backups    *backup.List          // those of the metadata when the stock was taken; no chunk of them is listed otherwise
 }
 
 // suspect is a replica that a store holds and metadata do not list.
@@ -106,6 +108,19 @@ func (v *inventory) take(ctx context.Context, m *honeyant.Map, p *worker.Pace) (
 			return state, err
 		}
 	}
+	var err error
+	if v.backups, err = backup.Load(ctx, v.s.o.Meta); err != nil {
+		return state, err
+	}
+	for _, k := range v.backups.Kept {
+		for _, ref := range k.Refs {
+			info := meta.ChunkInfo{ID: ref.ID, Sum: ref.Sum}
+			for _, r := range ref.Replicas {
+				info.Replicas = append(info.Replicas, meta.ReplicaInfo{Replica: r})
+			}
+			_ = count(info)
+		}
+	}
 	for _, st := range m.Stores {
 		if st.State == honeyant.StoreRemoved {
 			continue
@@ -182,6 +197,13 @@ func (v *inventory) compare(ctx context.Context, store honeyant.StoreID, e *expe
 // strike takes what metadata list out of held, and answers what is listed but not held.
 func (v *inventory) strike(ctx context.Context, store honeyant.StoreID, differ map[int]bool, held map[suspect]bool) ([]suspect, error) {
 	var missing []suspect
+	for _, k := range v.backups.Kept { // one that is missing is not healed: the next backup will have it
+		for _, ref := range k.Refs {
+			for _, r := range ref.Replicas {
+				delete(held, suspect{r.Store, ref.ID, r.Generation})
+			}
+		}
+	}
 	for _, dead := range []bool{false, true} {
 		err := v.s.chunks(ctx, meta.ListChunks{Dead: dead}, func(c meta.ChunkInfo) error {
 			if !differ[chunk.BucketOf(c.ID)] {
@@ -263,6 +285,12 @@ func (v *inventory) judgeUnknown(ctx context.Context, store honeyant.StoreID, e 
 			} else if !known {
 				state.Unknown++
 				state.Refused = fmt.Sprintf("%s holds replicas made before the metadata were promoted or restored that no file refers to: nothing is deleted until a person has looked and says honeyant fsck --confirm-incarnation", store)
+			}
+			continue
+		}
+		if s.id.IsBackup() {
+			if v.backups.Garbage(s.id) {
+				unknown = append(unknown, s)
 			}
 			continue
 		}

@@ -36,6 +36,8 @@ func (n *Node) commands() (local, leader admin.Methods) {
 		"fsck":          admin.Typed(n.fsck),
 		"lease.holders": admin.Typed(n.leaseHolders),
 		"fsck.confirm":  admin.Typed(n.confirmIncarnation),
+		"backup.make":   admin.Typed(n.makeBackup),
+		"backup.ls":     admin.Typed(n.listBackups),
 	}
 	local = admin.Methods{
 		"status":     admin.Typed(n.status),

@@ -2,10 +2,12 @@ package node
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/backup"
 	"github.com/honeyant/honeyant/internal/worker"
 	"github.com/honeyant/honeyant/maintenance"
 )
@@ -20,6 +22,7 @@ type leadership struct {
 
 	mu      sync.Mutex // guards the fields below
 	service *maintenance.Service
+	backup  *backup.Maker
 	voters  *worker.Group
 	stop    context.CancelFunc
 	done    sync.WaitGroup
@@ -98,10 +101,14 @@ func (l *leadership) employ(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	maker := l.n.newBackups()
+	if err := service.Workers().Start(ctx, maker.Job()); err != nil {
+		return errors.Join(err, service.Close())
+	}
 	group := &worker.Group{}
 	err = group.Start(ctx, worker.Job{Name: "voters", Every: time.Second, Run: (&arranger{n: l.n}).step})
 	l.mu.Lock()
-	l.service, l.voters = service, group
+	l.service, l.voters, l.backup = service, group, maker
 	l.mu.Unlock()
 	return err
 }
@@ -110,7 +117,7 @@ func (l *leadership) employ(ctx context.Context) error {
 func (l *leadership) retire() {
 	l.mu.Lock()
 	service, group := l.service, l.voters
-	l.service, l.voters = nil, nil
+	l.service, l.voters, l.backup = nil, nil, nil
 	l.mu.Unlock()
 	l.n.tracker.Resign()
 	if service != nil {
@@ -126,6 +133,13 @@ func (l *leadership) jobs() (*maintenance.Service, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.service, l.service != nil
+}
+
+// backups makes backups of the metadata if this node leads.
+func (l *leadership) backups() (*backup.Maker, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.backup, l.backup != nil
 }
 
 // mapChanged lets the jobs look again.

@@ -36,6 +36,7 @@ func (n *Node) writeMetrics(w io.Writer) {
 		gauge(name, v)
 	}
 	n.mountMetrics(w, gauge)
+	n.backupMetrics(gauge)
 	if service, ok := n.leadership.jobs(); ok {
 		st := service.State()
 		gauge(`honeyant_chunks{state="alive"}`, st.Total)

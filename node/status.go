@@ -148,6 +148,7 @@ func (n *Node) judgeHealth(s *admin.Status, m *honeyant.Map, copies int) {
 		worse("degraded")
 		say("The colony is nearly full; delete files or add a machine.")
 	}
+	n.judgeBackups(s, worse, say)
 	s.CanLose = max(0, min(copies-1-away, votersUp-(voters/2+1)))
 	if text, degraded := n.mirrorText(len(s.Nodes)); text != "" {
 		if degraded {

@@ -59,7 +59,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		newDemo(o), newInit(o), newJoin(o), newServe(o), newMount(o), newUmount(o), newStatus(o),
 		newNode(o), newStore(o), newVolume(o), newToken(o), newPolicy(o), newWhy(o), newWorker(o),
-		bench, newPrice(o), newPlan(o), newFsck(o), newScrub(o), newCp(o), newDoctor(o), newGateway(o), command.NewVersion("honeyant", "honeyant", &o.json),
+		bench, newPrice(o), newPlan(o), newFsck(o), newScrub(o), newBackup(o), newCp(o), newDoctor(o), newGateway(o), command.NewVersion("honeyant", "honeyant", &o.json),
 	)
 	return root
 }

@@ -151,6 +151,14 @@ func nodeLabel(o *options) *cobra.Command {
 	return c
 }
 
+// stopFirst says what to do about a daemon that uses what a command needs.
+func stopFirst(err error) error {
+	if errors.Is(err, honeyant.Conflict) {
+		return fmt.Errorf("%w; stop the daemon of this machine first: systemctl stop honeyant", err)
+	}
+	return err
+}
+
 func nodePromote(o *options) *cobra.Command {
 	var yes bool
 	c := &cobra.Command{
@@ -159,11 +167,8 @@ func nodePromote(o *options) *cobra.Command {
 		Example: "  systemctl stop honeyant\n  honeyant node promote\n  systemctl start honeyant",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			facts, err := node.InspectPromotion(o.dir, node.Parts{})
-			if errors.Is(err, honeyant.Conflict) {
-				return fmt.Errorf("%w; stop the daemon of this machine first: systemctl stop honeyant", err)
-			}
 			if err != nil {
-				return err
+				return stopFirst(err)
 			}
 			if err := confirm(facts.Plan(), yes); err != nil {
 				return err

@@ -66,6 +66,11 @@ func showStatus(w io.Writer, s *admin.Status) {
 			fmt.Fprintf(w, "        they can not be rewritten now: %s\n", c.Stuck)
 		}
 	}
+	if b := s.Backup; b != nil {
+		fmt.Fprintf(w, "backup  of the metadata %s ago, whole on %d stores, %s\n", durationText(seconds(b.AgeSeconds)), b.Copies, bytesText(b.Bytes))
+	} else {
+		fmt.Fprintln(w, "backup  none of the metadata yet")
+	}
 	for _, m := range s.Mounts {
 		fmt.Fprintf(w, "mount   %s at %s: %d files open, %d inodes held, %s unwritten, %s read ahead\n",
 			m.Volume, m.Path, m.OpenFiles, m.Inodes, bytesText(m.DirtyBytes), bytesText(m.ReadCacheBytes))
