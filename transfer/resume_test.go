@@ -216,8 +216,11 @@ func TestCrashByPowerCut(t *testing.T) {
 		must(t, err)
 		disk := &syncedOnly{target: base + "/dst", unsynced: map[string]bool{}, unsealed: map[string]bool{}}
 		ctx, cancel := context.WithCancel(t.Context())
+		var one sync.Mutex // guards n
 		n := 0
 		c.OnChange(func(change, path string) {
+			one.Lock() // files are finished by several at once
+			defer one.Unlock()
 			if n++; n > cut {
 				return
 			}
@@ -277,6 +280,8 @@ func (d *syncedOnly) did(change, path string) {
 }
 
 func (d *syncedOnly) take(t *testing.T, to string, r *rand.Rand) {
+	d.mu.Lock() // workers go on meanwhile
+	defer d.mu.Unlock()
 	err := os.CopyFS(to, os.DirFS(d.target))
 	for range 20 { // other files of the copy come and get their names meanwhile: listed twice, or gone
 		if err == nil {
