@@ -348,7 +348,7 @@ func (r *rig) tidy() {
 	for _, k := range list.Kept {
 		for _, ref := range k.Refs {
 			named[ref.ID] = true
-			if list.Garbage(ref.ID) && ref.ID.Counter()>>16 == uint64(list.Kept[0].Number) {
+			if list.Garbage(ref.ID, 0) && ref.ID.Counter()>>16 == uint64(list.Kept[0].Number) {
 				r.t.Errorf("%v of the newest backup counts as garbage", ref.ID)
 			}
 		}
@@ -356,7 +356,7 @@ func (r *rig) tidy() {
 	for _, s := range r.stores {
 		for n := range chunk.Buckets {
 			for _, i := range s.Bucket(n) {
-				if i.ID.IsBackup() && !named[i.ID] && !list.Garbage(i.ID) {
+				if i.ID.IsBackup() && !named[i.ID] && !list.Garbage(i.ID, 0) {
 					r.t.Errorf("%v is neither listed nor garbage", i.ID)
 				}
 			}
@@ -378,6 +378,16 @@ func TestBackupIsReadBack(t *testing.T) {
 		made, err := maker.Make(context.Background(), false)
 		if err != nil || made.Copies() != 2 {
 			t.Errorf("%+v, %v", made, err)
+		}
+		inner := r.fail
+		r.fail = func(step string) error {
+			if bytes.HasPrefix([]byte(step), []byte("verify")) && bytes.HasSuffix([]byte(step), []byte("s3")) {
+				return honeyant.E("test", honeyant.Corrupt, "", nil)
+			}
+			return inner(step)
+		}
+		if _, err := maker.Make(context.Background(), false); !errors.Is(err, honeyant.Unavailable) {
+			t.Errorf("with two damaged replicas of three: %v", err)
 		}
 		r.fail = nil
 		r.down[1], r.down[3] = true, true

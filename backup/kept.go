@@ -81,12 +81,16 @@ func (l *List) Newest() *Kept {
 	return &l.Kept[0]
 }
 
-// Garbage tells of a chunk of a backup that the list does not name whether it may go: it is what an attempt
-// before the newest backup left behind, or of a backup that was thinned out while its store was away. One that
-// is being made, and everything while there is no backup, stays (B4).
-func (l *List) Garbage(id honeyant.ChunkID) bool {
+// Garbage tells of a chunk of a backup that the list does not name whether it may go: it is what an attempt before
+// the newest backup left behind, or of a backup that was thinned out while its store was away; or it was made before an
+// incarnation that a person has confirmed. One that is being made, and everything while there is no backup, stays (B4).
+func (l *List) Garbage(id honeyant.ChunkID, confirmed uint32) bool {
 	n := l.Newest()
-	return n != nil && id.Incarnation() == n.Refs[0].ID.Incarnation() && numberOf(id) < n.Number
+	if n == nil {
+		return false
+	}
+	newest := n.Refs[0].ID.Incarnation()
+	return id.Incarnation() == newest && numberOf(id) < n.Number || id.Incarnation() < min(newest, confirmed)
 }
 
 // Load reads the list from the metadata.

@@ -35,7 +35,9 @@ type Options struct {
 	Map    func() *honeyant.Map
 	// Copy calls use with a private copy of the state of one moment, on which others do not wait.
 	Copy func(use func(kv.Reader) error) error
-	Log  *slog.Logger
+	// Before is called before each backup, to put into the state what belongs into it. Default: nothing.
+	Before func(ctx context.Context)
+	Log    *slog.Logger
 
 	Every    time.Duration // (1 h)
 	First    time.Duration // after this leader began, at the soonest (5 min)
@@ -150,6 +152,9 @@ func (m *Maker) make(ctx context.Context, p *worker.Pace, smaller bool) (*Kept, 
 	list, err := Load(ctx, m.o.Meta)
 	if err != nil {
 		return nil, err
+	}
+	if m.o.Before != nil {
+		m.o.Before(ctx)
 	}
 	w, err := m.begin(ctx, p, list)
 	if err != nil {

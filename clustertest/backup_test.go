@@ -71,6 +71,11 @@ func TestRestoreFromStores(t *testing.T) {
 			same(c, h.ID, again)
 			same(c, h.ID, made)
 		}
+		// The authority's key was in the backup, sealed for each of the voters.
+		if err := c.Admits(104); err != nil { // numbers go on above a gap
+			t.Error(err)
+		}
+		fsck(c, "before the metadata were promoted or restored") // the chunks of what is lost
 		var next admin.BackupStatus
 		if err := c.Leader().Command("backup.make", nil, &next); err != nil || next.Incarnation < 2 {
 			t.Fatalf("%+v, %v", next, err)
@@ -143,6 +148,43 @@ func TestBackupHoldsNoSecrets(t *testing.T) {
 		})
 		if err != nil {
 			t.Fatal(err)
+		}
+	})
+}
+
+// The inventory knows the chunks of backups that are listed, and takes those of one that was let go while its store was
+// away for what they are.
+func TestInventoryKnowsBackups(t *testing.T) {
+	clustertest.Run(t, clustertest.Options{Nodes: 3}, func(c *clustertest.Cluster) {
+		unknown := func() uint64 {
+			var r admin.FsckReport
+			if err := c.Leader().Command("fsck", nil, &r); err != nil || !r.OK || len(r.StoresSkipped) > 0 {
+				t.Errorf("%+v, %v", r, err)
+			}
+			return r.Unknown
+		}
+		made := func() {
+			var s admin.BackupStatus
+			if err := c.Leader().Command("backup.make", nil, &s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		made()
+		if n := unknown(); n != 0 {
+			t.Errorf("%d unknown replicas with one backup", n)
+		}
+		away := honeyant.NodeID(1)
+		if c.Leader().ID == away {
+			away = 2
+		}
+		c.Stop(away)
+		for range 3 {
+			made()
+		}
+		c.Start(away)
+		c.Settle()
+		if n := unknown(); n != 2 { // the manifest and the only part of the first
+			t.Errorf("%d unknown replicas after the first backup was let go", n)
 		}
 	})
 }

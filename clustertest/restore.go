@@ -2,6 +2,7 @@ package clustertest
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/admin"
@@ -38,4 +39,15 @@ func (h *Host) ReadBackup(each func(key, value []byte) error) error {
 		return errors.Join(honeyant.E("clustertest.ReadBackup", honeyant.NotExist, h.dir, nil), s.Close())
 	}
 	return errors.Join(found[0].Read(each), s.Close())
+}
+
+// Admits lets one more machine join, which gets that ID, and does not start it.
+func (c *Cluster) Admits(id honeyant.NodeID) error {
+	h := &Host{ID: id, Addr: fmt.Sprintf("10.0.0.%d:7268", id), c: c, dir: c.path(id, 0)}
+	h.Disk = newDisk(h.dir)
+	var join admin.Join
+	if err := c.Leader().Command("token.create", admin.TokenRequest{}, &join); err != nil {
+		return err
+	}
+	return h.join(join)
 }

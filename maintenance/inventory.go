@@ -274,6 +274,12 @@ func (v *inventory) judgeUnknown(ctx context.Context, store honeyant.StoreID, e 
 		if v.s.repack.busy(s.id) {
 			continue
 		}
+		if s.id.IsBackup() {
+			if v.backups.Garbage(s.id, confirmed) {
+				unknown = append(unknown, s)
+			}
+			continue
+		}
 		if s.id.Incarnation() != present {
 			known, err := v.listed(ctx, s)
 			if err != nil {
@@ -285,12 +291,6 @@ func (v *inventory) judgeUnknown(ctx context.Context, store honeyant.StoreID, e 
 			} else if !known {
 				state.Unknown++
 				state.Refused = fmt.Sprintf("%s holds replicas made before the metadata were promoted or restored that no file refers to: nothing is deleted until a person has looked and says honeyant fsck --confirm-incarnation", store)
-			}
-			continue
-		}
-		if s.id.IsBackup() {
-			if v.backups.Garbage(s.id) {
-				unknown = append(unknown, s)
 			}
 			continue
 		}

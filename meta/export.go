@@ -5,6 +5,7 @@ import (
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/kv"
+	"github.com/honeyant/honeyant/rpc/wire"
 )
 
 // Holdings say what a copy of the metadata holds and of when it is. The counts are of keys and bytes as Export
@@ -93,4 +94,22 @@ func Secrets(db kv.Reader, each func(key, value []byte) error) error {
 		return failed
 	}
 	return err
+}
+
+// MemberKeys are the public keys of the nodes that are not removed, in the form that AddNode took.
+func MemberKeys(db kv.Reader) (map[honeyant.NodeID][]byte, error) {
+	keys := map[honeyant.NodeID][]byte{}
+	tx := newTx(db, Env{})
+	tx.scan([]byte{tabNode}, []byte{tabNode + 1}, func(_, value []byte) bool {
+		var r nodeRecord
+		if err := wire.Unmarshal(value, r.fields); err != nil {
+			tx.fail(err)
+			return false
+		}
+		if r.Node.State != honeyant.NodeRemoved {
+			keys[r.Node.ID] = r.PublicKey
+		}
+		return true
+	})
+	return keys, tx.err
 }

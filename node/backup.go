@@ -9,6 +9,7 @@ import (
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/admin"
 	"github.com/honeyant/honeyant/backup"
+	"github.com/honeyant/honeyant/cluster"
 	"github.com/honeyant/honeyant/kv"
 	"github.com/honeyant/honeyant/kv/pebblekv"
 	"github.com/honeyant/honeyant/meta"
@@ -17,8 +18,49 @@ import (
 // newBackups makes what backs the metadata up while this node leads.
 func (n *Node) newBackups() *backup.Maker {
 	return backup.NewMaker(backup.Options{
-		Meta: n.leader.Direct(), Chunks: n.chunks, Map: n.tracker.Map, Copy: n.database.aside, Every: n.cfg.BackupEvery, Log: n.log,
+		Meta: n.leader.Direct(), Chunks: n.chunks, Map: n.tracker.Map, Copy: n.database.aside, Before: n.sealAuthority, Every: n.cfg.BackupEvery, Log: n.log,
 	})
+}
+
+// sealAuthority puts the authority's key into the state once more for each voter and learner, sealed with the key of
+// that node: so it is in the backups, and a restore on one of them has it (rule 33). A backup without it is better than none.
+func (n *Node) sealAuthority(ctx context.Context) {
+	if err := n.sealForAll(ctx); err != nil {
+		n.log.Warn("the backup of the metadata lacks the authority's key: after a restore from it no machine can join", "error", err)
+	}
+}
+
+func (n *Node) sealForAll(ctx context.Context) error {
+	ca, err := cluster.LoadCA(ctx, n.leader.Direct())
+	if err != nil {
+		return err
+	}
+	keys, err := meta.MemberKeys(n.database.View())
+	m := n.tracker.Map()
+	if err != nil || m == nil {
+		return err
+	}
+	for _, one := range m.Nodes {
+		name := cluster.SettingSealed(one.ID)
+		there, err := meta.Do(ctx, n.leader.Direct(), &meta.GetSetting{Name: name})
+		if err != nil {
+			return err
+		}
+		keeps := one.State != honeyant.NodeRemoved && one.Role != honeyant.RoleNone
+		if keeps == (len(there.Value) > 0) {
+			continue
+		}
+		put := &meta.PutSetting{Name: name}
+		if keeps {
+			if put.Value, err = ca.Seal(keys[one.ID]); err != nil {
+				return err
+			}
+		}
+		if _, err := meta.Do(ctx, n.leader.Direct(), put); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // The memory of the database that a backup is read from: it is read once, in order.

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -182,7 +183,7 @@ func (r *restoring) run(path string, from *backup.Found, highest uint32) error {
 	if err := r.parts.FS.RemoveAll(fresh); err != nil { // of one that was interrupted
 		return honeyant.E(op, honeyant.Internal, fresh, err)
 	}
-	if err := fill(fresh, pebblekv.Options{FS: r.parts.FS, Log: log}, from.Read, r.secrets()); err != nil {
+	if err := fill(fresh, pebblekv.Options{FS: r.parts.FS, Log: log}, r.whole(from)); err != nil {
 		return err
 	}
 	if m, err := cluster.LoadMap(r.dir.MapFile()); err == nil && m != nil {
@@ -213,6 +214,29 @@ func (r *restoring) run(path string, from *backup.Found, highest uint32) error {
 	}
 	err = consensus.Restore(consensus.Options{Dir: r.dir.Raft(), Self: r.id.Self(), FSM: db, FS: r.parts.FS, Log: log}, uint64(to))
 	return errors.Join(err, db.Flush(), db.Close())
+}
+
+// whole hands out what a backup holds, and then the secret settings: those that can still be read here, or else the
+// authority's key as the backup has it sealed for this node, if it has.
+func (r *restoring) whole(from *backup.Found) func(func(key, value []byte) error) error {
+	return func(put func(key, value []byte) error) error {
+		secrets := r.secrets()
+		sealed := meta.SettingKey(cluster.SettingSealed(r.id.Self()))
+		err := from.Read(func(key, value []byte) error {
+			if len(secrets) == 0 && bytes.Equal(key, sealed) {
+				if keyPEM, err := r.id.Unseal(value); err == nil { // else the colony goes on without
+					secrets = append(secrets, [2][]byte{meta.SettingKey(cluster.SettingCAKey), keyPEM})
+				}
+			}
+			return put(key, value)
+		})
+		for _, pair := range secrets {
+			if err == nil {
+				err = put(pair[0], pair[1])
+			}
+		}
+		return err
+	}
 }
 
 // secrets are the settings that no backup has, from the metadata that were here, if these can be read; else nil.
@@ -255,8 +279,8 @@ func (r *restoring) kept() []string {
 // fillBatch is how many bytes go into the database at once.
 const fillBatch = 512 << 10
 
-// fill makes a database in dir of what read hands out, and of more; durable on return.
-func fill(dir string, o pebblekv.Options, read func(func(key, value []byte) error) error, more [][2][]byte) error {
+// fill makes a database in dir of what read hands out; durable on return.
+func fill(dir string, o pebblekv.Options, read func(func(key, value []byte) error) error) error {
 	_, db, err := pebblekv.OpenHome(dir, o)
 	if err != nil {
 		return err
@@ -272,11 +296,6 @@ func fill(dir string, o pebblekv.Options, read func(func(key, value []byte) erro
 		return err
 	}
 	err = read(put)
-	for _, pair := range more {
-		if err == nil {
-			err = put(pair[0], pair[1])
-		}
-	}
 	if err == nil {
 		err = db.Apply(batch)
 	}

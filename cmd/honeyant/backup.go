@@ -126,7 +126,7 @@ func backupRestore(o *options) *cobra.Command {
 	c := &cobra.Command{
 		Use: "restore [STORE...]", Short: "give this machine the metadata of the newest backup, after all voters lost theirs", Args: cobra.ArbitraryArgs,
 		Long: "For a colony whose metadata are gone on all voters, or damaged. Run it on a machine of the colony with its daemon\nstopped: it takes the newest whole backup, becomes the only voter, and the others join its metadata when they start.\n" + storesHelp +
-			"\nWhat was changed after the backup is lost: new files are gone, and files that were overwritten or moved about since may\nhave lost data. The metadata that were here are kept beside, under names with .lost-.\nThe key of the colony's authority is in no backup. If no readable metadata are left here to take it from, the\nmachines of the colony go on, but no new one can join: move the data to a new colony then (honeyant cp).",
+			"\nWhat was changed after the backup is lost: new files are gone, and of files that were overwritten or deleted since the old names\ncome back, without what was reclaimed meanwhile. The metadata that were here are kept beside, under names with .lost-.\nRun it on one that was a voter or learner when the backup was made: the key of the colony's authority, without which no\nnew machine can join, is in the backup sealed for these alone.",
 		Example: "  systemctl stop honeyant\n  honeyant backup restore\n  systemctl start honeyant",
 		RunE: func(_ *cobra.Command, args []string) error {
 			s := node.Search{Dir: o.dir, Stores: args}
