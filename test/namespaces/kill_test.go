@@ -113,6 +113,7 @@ func killWithOrphan(t *testing.T, c *colony, client *machine) {
 	if _, err := f.ReadAt(b[:], 1<<20); err != nil {
 		t.Errorf("an unlinked file that is open can not be read: %v", err)
 	}
+	c.flushed(client) // else the machine takes its news of the removal with it
 	if now := c.inodes(c.machines[0]); now != before+1 {
 		t.Errorf("%d inodes before, %d with an open unlinked file", before, now)
 	}
