@@ -188,3 +188,33 @@ func TestInventoryKnowsBackups(t *testing.T) {
 		}
 	})
 }
+
+// A restore beside metadata that are still there, interrupted before each step that changes what a start would find, is
+// repeated, and then all is there.
+func TestRestoreInterrupted(t *testing.T) {
+	clustertest.Run(t, clustertest.Options{Nodes: 1}, func(c *clustertest.Cluster) {
+		h := c.Host(1)
+		made := fill(c, 1, "f", 20, 6000)
+		if err := (clustertest.Files{Host: h}).Sync(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Leader().Command("backup.make", nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		c.Kill(1)
+		for _, nth := range []int{0, 1, 1} { // before raft goes aside; before meta does; before the new one takes its place
+			if err := h.RestoreInterrupted(nth); err == nil {
+				t.Errorf("not interrupted before rename %d", nth)
+			}
+		}
+		if _, err := h.Restore(); err != nil {
+			t.Fatal(err)
+		}
+		c.Start(1)
+		c.Settle()
+		same(c, 1, made)
+		if m := h.Node().Map(); m.Incarnation != 2 {
+			t.Errorf("incarnation %d", m.Incarnation)
+		}
+	})
+}

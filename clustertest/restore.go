@@ -3,6 +3,9 @@ package clustertest
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
+
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/admin"
@@ -50,4 +53,21 @@ func (c *Cluster) Admits(id honeyant.NodeID) error {
 		return err
 	}
 	return h.join(join)
+}
+
+// RestoreInterrupted is Restore that ends before it renames the nth directory, from 0 on.
+func (h *Host) RestoreInterrupted(nth int) error {
+	s := h.search()
+	s.Parts.FS = errorfs.Wrap(s.Parts.FS, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		switch name := filepath.Base(op.Path); {
+		case op.Kind != errorfs.OpRename, name != "raft" && name != "meta" && name != "meta.restoring":
+		case nth > 0:
+			nth--
+		default:
+			return errorfs.ErrInjected
+		}
+		return nil
+	}))
+	_, err := node.Restore(s)
+	return err
 }

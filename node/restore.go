@@ -135,7 +135,7 @@ func backupFound(f *backup.Found) admin.BackupFound {
 // cluster), Corrupt, Conflict (the daemon runs).
 func Restore(s Search) (admin.BackupFound, error) {
 	s.Parts = s.Parts.withDefaults()
-	r := &restoring{parts: s.Parts, stamp: ".lost-" + time.Now().UTC().Format("20060102-150405")}
+	r := &restoring{parts: s.Parts, stamp: ".lost-" + time.Now().UTC().Format("20060102-150405.000")}
 	fail := func(err error) (admin.BackupFound, error) { return admin.BackupFound{}, err }
 	var err error
 	if r.dir, err = config.OpenDir(s.Dir); err != nil {
