@@ -206,7 +206,7 @@ func (k *kept) drop(ctx context.Context, inos []honeyant.Ino, own bool) {
 	}()
 	select {
 	case ok := <-done:
-		if !ok {
+		if !ok || !k.on() { // somebody else may have taken it out of the table, and failed
 			k.giveUp()
 		}
 	case <-deadline.C:

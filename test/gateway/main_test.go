@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -131,14 +132,19 @@ func (g *gateway) write(site string) {
 	}
 }
 
+// free is an address that nobody listens on. Not one that the kernel picks: it would give the same one to the next
+// connection of anybody, as the own end of it.
 func free(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		address := fmt.Sprintf("127.0.0.1:%d", 12000+rand.IntN(20000))
+		if ln, err := net.Listen("tcp", address); err == nil {
+			_ = ln.Close() // to be listened on by the gateway
+			return address
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	t.Fatal("no free port found")
+	return ""
 }
 
 // eventually waits until ok, which is asked again and again.
