@@ -201,6 +201,7 @@ func (t *leaseTable) endOwned(x *exclusive, taken bool) {
 	x.waiting = nil
 	t.release(waiting)
 	t.tidy(x.file)
+	t.noHolder(x.file)
 }
 
 // cool notes that sessions want the same inode.
@@ -296,12 +297,17 @@ func (v *leaseView) MayTake(f OpenFile, dir, child bool) bool {
 }
 
 // owned tells whether a session holds the inode exclusively, or may hold it and has not said so yet: nobody
-// registers such a one as open.
+// registers such a one as open. An orphan waits for the end of the lease, which is not recalled: whoever holds it gives
+// it back with the last close.
 func (t *leaseTable) owned(f OpenFile) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	e := t.inodes[f]
-	return e != nil && e.owner != nil || len(t.x.claims) > 0
+	held := e != nil && e.owner != nil
+	if held && t.unsaid.reaping {
+		t.unsaid.wanted[f] = struct{}{}
+	}
+	return held || len(t.x.claims) > 0
 }
 
 // giveBack ends leases of a session, each unless it got it after stamp.

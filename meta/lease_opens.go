@@ -83,12 +83,12 @@ func (t *leaseTable) closedFor(f OpenFile) bool {
 	return wanted || slices.Contains(t.unsaid.closed, f)
 }
 
-// noHolder is called when an inode has lost a lease. t.mu is held.
+// noHolder is called when an inode has lost a lease of either kind. t.mu is held.
 func (t *leaseTable) noHolder(f OpenFile) {
 	if _, ok := t.unsaid.wanted[f]; !ok {
 		return
 	}
-	if e := t.inodes[f]; e == nil || len(e.holders) == 0 {
+	if e := t.inodes[f]; e == nil || len(e.holders) == 0 && e.owner == nil {
 		t.unsaid.wake()
 	}
 }

@@ -198,3 +198,45 @@ func TestLeaseOnOrphanEnds(t *testing.T) {
 		}
 	})
 }
+
+// A session that is closed while it may still use its leases, as a machine that was killed and is back at once, keeps its
+// orphans only until it can not use them any more, whatever stands for its opens.
+func TestOrphanOfClosedSessionGoesWithItsLeases(t *testing.T) {
+	for name, open := range map[string]func(*leaser) (ino honeyant.Ino){
+		"owned": func(a *leaser) honeyant.Ino {
+			d, ino := makeDir(a.t, a.l, "d"), a.reserve(1)
+			a.mustTake(d)
+			a.mustFlush(makeIn(d, "x", ino))
+			a.mustFlush(record(&meta.Unlink{Volume: 1, Parent: d, Name: "x"}))
+			return ino
+		},
+		"remembered": func(a *leaser) honeyant.Ino {
+			a.mustRead(lookup("f"))
+			f := fileOf(a.t, a.l, "f")
+			background(func() error { _, err := a.l.Direct().Do(a.t.Context(), unlink("f")); return err })
+			return f.Ino
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			leaseRig(t, meta.LeaderOptions{}, func(t *testing.T, _ *metatest.Replicas, l *meta.Leader, _ func()) {
+				a := newLeaser(t, l)
+				ino := open(a)
+				settle()
+				if n := orphans(t, l); n != 1 {
+					t.Fatalf("%d orphans of what is open", n)
+				}
+				a.renew()
+				mustDo(t, l.Direct(), &meta.CloseSession{Session: a.id})
+				settle()
+				if n := orphans(t, l); n != 1 {
+					t.Fatalf("%d orphans while the leases last: %+v", n, l.Holders(file(ino)))
+				}
+				time.Sleep(1500 * time.Millisecond)
+				settle()
+				if n := orphans(t, l); n != 0 {
+					t.Fatalf("%d orphans although the leases are over", n)
+				}
+			})
+		})
+	}
+}
