@@ -202,7 +202,7 @@ func TestRestoreInterrupted(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.Kill(1)
-		for _, nth := range []int{0, 1, 1} { // before raft goes aside; before meta does; before the new one takes its place
+		for _, nth := range []int{0, 1, 1, 1} { // before raft goes aside; before meta does; before the new meta takes its place; before the new raft does
 			if err := h.RestoreInterrupted(nth); err == nil {
 				t.Errorf("not interrupted before rename %d", nth)
 			}

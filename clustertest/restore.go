@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
@@ -60,7 +61,7 @@ func (h *Host) RestoreInterrupted(nth int) error {
 	s := h.search()
 	s.Parts.FS = errorfs.Wrap(s.Parts.FS, errorfs.InjectorFunc(func(op errorfs.Op) error {
 		switch name := filepath.Base(op.Path); {
-		case op.Kind != errorfs.OpRename, name != "raft" && name != "meta" && name != "meta.restoring":
+		case op.Kind != errorfs.OpRename, !slices.Contains([]string{"raft", "meta", "meta.restoring", "raft.restoring"}, name):
 		case nth > 0:
 			nth--
 		default:

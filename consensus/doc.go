@@ -28,4 +28,6 @@
 //	C10 Nodes of different incarnations exchange nothing but that fact; the one behind halts for
 //	    good and says so. A node without an incarnation takes, durably and before anything
 //	    else, that of the first it meets. A leader alone waits for its mirror from its start. [4]
+//	C11 A log that begins behind a restored state is there whole, with the snapshot of that
+//	    state, or not at all: a node without one has no part in consensus. [2] [6]
 package consensus

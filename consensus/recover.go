@@ -16,7 +16,11 @@ import (
 // Self, FSM and, if the node has them, FS and Log. Interrupted, it can be repeated. NotExist if
 // there is no log to go on from.
 func ForceSingle(o Options, incarnation uint64) error {
-	const op = "consensus.ForceSingle"
+	return offline("consensus.ForceSingle", o, func(n *Node) error { return n.forceSingle(incarnation) })
+}
+
+// offline does work on what is in Options.Dir of a node that is not running; it closes it before it returns.
+func offline(op string, o Options, work func(*Node) error) error {
 	if err := o.check(); err != nil {
 		return err
 	}
@@ -26,7 +30,7 @@ func ForceSingle(o Options, incarnation uint64) error {
 	if err := n.openStores(); err != nil {
 		return honeyant.E(op, honeyant.Other, o.Dir, err)
 	}
-	err := n.forceSingle(incarnation)
+	err := work(n)
 	if broken != nil {
 		err = broken // raft goes on after what the state machine refuses
 	}

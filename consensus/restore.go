@@ -2,39 +2,48 @@ package consensus
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 
 	hraft "github.com/hashicorp/raft"
 
 	"github.com/honeyant/honeyant"
 )
 
-// Restore begins a log in the directory that Options names, which must have none, behind the state that
+// Restore begins a log in the directory that Options names, which must not be there, behind the state that
 // Options.FSM holds: this node is the only voter of the given incarnation, and whoever joins it gets that state as a
-// snapshot first. The node must not be running. Interrupted, the directory is to be removed before it is
-// repeated. Exist if there is a log already.
+// snapshot first. The node must not be running. Exist if there is such a directory already.
+//
+// The order, so that no half of it can be started (C11): the log with this node as its only voter, the incarnation, and
+// the snapshot are made beside, each durable before the next; the log's directory gets its name by one
+// rename; the directory above is synced. Interrupted before the rename, it can be repeated; after it, it is done.
 func Restore(o Options, incarnation uint64) error {
 	const op = "consensus.Restore"
 	if err := o.check(); err != nil {
 		return err
 	}
-	n := &Node{o: o}
-	var broken error
-	n.halted = func(err error) { broken = errors.Join(broken, err) }
-	if err := n.openStores(); err != nil {
-		return honeyant.E(op, honeyant.Other, o.Dir, err)
+	switch _, err := o.FS.Stat(o.Dir); {
+	case err == nil:
+		return honeyant.E(op, honeyant.Exist, o.Dir, errors.New("this node has a log"))
+	case !errors.Is(err, fs.ErrNotExist):
+		return honeyant.E(op, honeyant.Internal, o.Dir, err)
 	}
-	err := hraft.BootstrapCluster(n.config(nil), n.log, n.log, n.snapshots, nil, n.single())
-	if errors.Is(err, hraft.ErrCantBootstrap) {
-		err = honeyant.E(op, honeyant.Exist, o.Dir, errors.New("this node has a log"))
+	beside := o
+	beside.Dir = o.Dir + ".restoring"
+	if err := o.FS.RemoveAll(beside.Dir); err != nil { // of one that was interrupted
+		return honeyant.E(op, honeyant.Internal, beside.Dir, err)
 	}
-	if err == nil {
-		err = n.forceSingle(incarnation)
+	err := offline(op, beside, func(n *Node) error {
+		if err := hraft.BootstrapCluster(n.config(nil), n.log, n.log, n.snapshots, nil, n.single()); err != nil {
+			return err
+		}
+		return n.forceSingle(incarnation)
+	})
+	if err != nil {
+		return err
 	}
-	if broken != nil {
-		err = broken
-	}
-	if err = errors.Join(err, n.log.close()); err != nil {
-		return honeyant.E(op, honeyant.Other, o.Dir, err)
+	if err := errors.Join(o.FS.Rename(beside.Dir, o.Dir), syncDir(o.FS, o.FS.PathDir(o.Dir))); err != nil {
+		return honeyant.E(op, honeyant.Internal, o.Dir, fmt.Errorf("take the new log: %w", err))
 	}
 	return nil
 }
