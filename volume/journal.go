@@ -188,30 +188,8 @@ func (j *journal) carryOut(ctx context.Context, s *session, op meta.Op) (r meta.
 		return nil, false, nil, nil
 	}
 	if evaluated(op) {
-		for range 4 {
-			if !meta.ReadOnly(op) {
-				if err := j.throttle(ctx, s); err != nil {
-					return nil, true, nil, err
-				}
-			}
-			r, done, changed, err := j.local(s, op)
-			if done {
-				if commit, ok := op.(*meta.Commit); ok {
-					j.v.names.tellCommitted(commit.Ino)
-				} else {
-					j.v.names.tellOf(ctx, changed)
-				}
-				return r, true, nil, err
-			}
-			took := false
-			if meta.ReadOnly(op) {
-				took = j.takeSought(ctx, s, op)
-			} else {
-				took = j.takeFor(ctx, s, op)
-			}
-			if !took {
-				break
-			}
+		if r, done, err := j.alone(ctx, s, op); done {
+			return r, true, nil, err
 		}
 	}
 	if meta.ReadOnly(op) {
@@ -223,6 +201,42 @@ func (j *journal) carryOut(ctx context.Context, s *session, op meta.Op) (r meta.
 		return nil, true, nil, err
 	}
 	return nil, false, inos, nil
+}
+
+// takes bounds the leases that are asked for to do one operation.
+const takes = 4
+
+// alone does an operation over what is held, or can be had; done false if that does not suffice.
+func (j *journal) alone(ctx context.Context, s *session, op meta.Op) (r meta.Reply, done bool, err error) {
+	for range takes {
+		if !meta.ReadOnly(op) {
+			if err := j.throttle(ctx, s); err != nil {
+				return nil, true, err
+			}
+		}
+		r, done, changed, err := j.local(s, op)
+		if done {
+			j.tell(ctx, op, changed)
+			return r, true, err
+		}
+		take := j.takeFor
+		if meta.ReadOnly(op) {
+			take = j.takeSought
+		}
+		if !take(ctx, s, op) {
+			break
+		}
+	}
+	return nil, false, nil
+}
+
+// tell tells the keepers what an operation has changed.
+func (j *journal) tell(ctx context.Context, op meta.Op, changed []meta.Touched) {
+	if commit, ok := op.(*meta.Commit); ok {
+		j.v.names.tellCommitted(commit.Ino)
+		return
+	}
+	j.v.names.tellChanged(ctx, changed)
 }
 
 // over is called when the leader has answered what carryOut had prepared.

@@ -11,8 +11,8 @@ import (
 // A Keeper is told what must not be kept outside of the volume any more, as a kernel keeps what it was answered:
 // these inodes, their names and attributes, nil for all. With own the change was made by a call that the keeper's own
 // user has made (see Keep) with ctx, under an exclusive lease: nobody else has seen it; or it is the commit of what was
-// written, which changes no name. It is called without locks, from many
-// goroutines, and returns when they are gone; recalls are acknowledged and own changes are sent only after that.
+// written, which changes no name. It is called without locks, from many goroutines, and returns when they are gone;
+// recalls are acknowledged and own changes are sent only after that.
 type Keeper func(ctx context.Context, inos []honeyant.Ino, own bool)
 
 // keeperKey is under which a context names the Keeper whose user makes a call.
@@ -59,58 +59,61 @@ func (n *nameCache) kept() bool {
 
 // tell makes all keepers drop inodes; nil: all.
 func (n *nameCache) tell(inos []honeyant.Ino) {
+	n.tellOthers(context.Background(), inos, nil)
+}
+
+// tellOthers is tell for what a call with ctx has changed, but for the keeper whose user has made it: that is told of
+// own as its own changes.
+func (n *nameCache) tellOthers(ctx context.Context, inos, own []honeyant.Ino) {
 	all := n.keepers.Load()
 	if all == nil {
 		return
 	}
+	from, _ := ctx.Value(keeperKey{}).(*Keeper)
 	for _, k := range *all {
-		(*k)(context.Background(), inos, false)
+		if k != from {
+			(*k)(ctx, inos, false)
+		} else if len(own) > 0 {
+			(*k)(ctx, own, true)
+		}
 	}
 }
 
-// tellOf is tell for what a call with ctx has changed under an exclusive lease. What is gone its own kernel knows.
-func (n *nameCache) tellOf(ctx context.Context, changed []meta.Touched) {
-	if len(changed) == 0 || !n.kept() {
+// tellChanged is tell for what a call with ctx has changed under an exclusive lease. What is gone its own kernel knows.
+func (n *nameCache) tellChanged(ctx context.Context, changed []meta.Touched) {
+	if len(changed) == 0 {
 		return
 	}
-	from, _ := ctx.Value(keeperKey{}).(*Keeper)
-	all := make([]honeyant.Ino, 0, 8)
+	inos := make([]honeyant.Ino, 0, 8)
 	there := make([]honeyant.Ino, 0, 8)
 	for _, t := range changed {
 		if t.Changed {
-			all = append(all, t.Ino)
+			inos = append(inos, t.Ino)
 		}
 		if t.Changed && t.Version != 0 {
 			there = append(there, t.Ino)
 		}
 	}
-	for _, k := range *n.keepers.Load() {
-		if k != from {
-			(*k)(ctx, all, false)
-		} else if len(there) > 0 {
-			(*k)(ctx, there, true)
-		}
-	}
-}
-
-// tellCommitted is tellOf for the commit of what was written.
-func (n *nameCache) tellCommitted(ino honeyant.Ino) {
-	if !n.kept() {
-		return
-	}
-	for _, k := range *n.keepers.Load() {
-		(*k)(context.Background(), []honeyant.Ino{ino}, true)
-	}
+	n.tellOthers(ctx, inos, there)
 }
 
 // tellWritten is tell for what a call with ctx has written: its own kernel knows, but for pages that are written back,
 // which do not raise the inode's attr_version.
 func (n *nameCache) tellWritten(ctx context.Context, ino honeyant.Ino, back bool) {
-	version := uint64(0)
+	inos, own := []honeyant.Ino{ino}, []honeyant.Ino(nil)
 	if back {
-		version = 1
+		own = inos
 	}
-	n.tellOf(ctx, []meta.Touched{{Ino: ino, Changed: true, Version: version}})
+	n.tellOthers(ctx, inos, own)
+}
+
+// tellCommitted tells each keeper of the commit of what was written as of a change of its own.
+func (n *nameCache) tellCommitted(ino honeyant.Ino) {
+	if all := n.keepers.Load(); all != nil {
+		for _, k := range *all {
+			(*k)(context.Background(), []honeyant.Ino{ino}, true)
+		}
+	}
 }
 
 // NameLease tells for how long from now it is certain that a name stands for ino (0: for nothing), if no Keeper is told

@@ -98,8 +98,9 @@ func (d *device) expireAttrs(ino uint64) (known bool, err error) {
 	return true, err
 }
 
-// keep lets the kernel keep attributes, and names if it can be told to forget them.
-func (fs *FS) keep(fd int, path string, log *slog.Logger) (stop func(), err error) {
+// keep lets the kernel keep attributes, and names if it can be told to forget them. stop takes it all back, and forget is
+// called when the kernel keeps nothing any more.
+func (fs *FS) keep(fd int, path string, forget func(), log *slog.Logger) (stop func(), err error) {
 	minor, err := deviceOf(path)
 	if err != nil {
 		return nil, err
@@ -119,8 +120,6 @@ func (fs *FS) keep(fd int, path string, log *slog.Logger) (stop func(), err erro
 	}
 	k.attrsOn.Store(true)
 	k.look()
-	through, forget := fs.volume.Keep(k.drop)
-	fs.root = through(fs.root)
 	return func() {
 		k.drop(context.Background(), nil, false) // programs may be inside still
 		forget()

@@ -160,14 +160,22 @@ func NewMount(ctx context.Context, fs *FS, path string, o MountOptions) (*Mount,
 
 // connect mounts, and lets the kernel keep names and attributes if that is asked for.
 func connect(fs *FS, path string, o MountOptions) (c *Connection, stop func(), err error) {
+	forget := func() {}
+	if fs.options.KernelCache { // before the first request, which may be answered before Connect returns
+		var through func(context.Context) context.Context
+		through, forget = fs.volume.Keep(fs.kept.drop)
+		fs.root = through(fs.root)
+	}
 	c, err = Connect(fs, path, ServerOptions(o), ConnectOptions{
 		Transport: o.Transport, Notices: fs.options.KernelCache, Gone: fs.interruptAll, Log: o.Log,
 	})
 	if err != nil || !fs.options.KernelCache || c.device < 0 {
+		forget()
 		return c, func() {}, err
 	}
-	stop, err = fs.keep(c.device, path, o.Log)
+	stop, err = fs.keep(c.device, path, forget, o.Log)
 	if err != nil {
+		forget()
 		return nil, nil, errors.Join(err, unix.Unmount(path, unix.MNT_DETACH))
 	}
 	return c, stop, nil
