@@ -110,8 +110,8 @@ func Start(ctx context.Context, o Options) (*Service, error) {
 	s := &Service{o: o.withDefaults()}
 	s.ctx, s.stop = context.WithCancel(ctx)
 	s.heal = newHealer(s)
-	s.reclaim = &reclaimer{s: s, seen: map[honeyant.ChunkID]*corpse{}}
-	s.repack = &repacker{s: s, seen: map[honeyant.ChunkID]*sparse{}}
+	s.reclaim = &reclaimer{s: s, seen: newSightings[corpse](reclaimKept)}
+	s.repack = &repacker{s: s, seen: newSightings[sparse](repackKept)}
 	s.inventory = &inventory{s: s, quarantine: map[suspect]time.Time{}}
 	s.scrub = &scrubber{s: s}
 	for _, job := range []worker.Job{

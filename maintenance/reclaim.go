@@ -17,24 +17,20 @@ import (
 
 // reclaimer deletes the chunks that no extent refers to any more.
 type reclaimer struct {
-	s     *Service
-	seen  map[honeyant.ChunkID]*corpse
-	round uint64
+	s    *Service
+	seen *sightings[corpse]
 }
 
-// corpse is a dead chunk that waits.
+// corpse is what is noted of a dead chunk that waits.
 type corpse struct {
-	since time.Time          // when this leader first saw it dead
-	round uint64             // when it was last seen
-	gone  []honeyant.Replica // deleted already, while others could not be reached
+	gone []honeyant.Replica // deleted already, while others could not be reached
 }
 
 const (
 	reclaimPage = 1024
 	// reclaimAtOnce chunks are deleted side by side: a delete waits for a sync, and the store does many in one.
 	reclaimAtOnce = 16
-	// reclaimKept bounds what is remembered, about 100 bytes each; the rest is noted when these are gone.
-	reclaimKept = 1 << 16
+	reclaimKept   = 1 << 16 // dead chunks remembered
 )
 
 // step goes through the dead chunks once and deletes those whose time has come.
@@ -43,7 +39,7 @@ func (r *reclaimer) step(ctx context.Context, p *worker.Pace) (bool, error) {
 	if m == nil {
 		return false, nil
 	}
-	r.round++
+	r.seen.begin()
 	var deleted, left int
 	list := &meta.ListChunks{Volume: r.s.o.Volume, Dead: true, Limit: reclaimPage}
 	for {
@@ -62,11 +58,7 @@ func (r *reclaimer) step(ctx context.Context, p *worker.Pace) (bool, error) {
 		}
 		list.After = page.Chunks[len(page.Chunks)-1].ID
 	}
-	for id, c := range r.seen {
-		if c.round != r.round {
-			delete(r.seen, id)
-		}
-	}
+	r.seen.end()
 	p.Count("deleted", uint64(deleted))
 	p.Progress("dead chunks waiting", uint64(deleted), uint64(deleted+left))
 	return false, nil
@@ -76,16 +68,7 @@ func (r *reclaimer) step(ctx context.Context, p *worker.Pace) (bool, error) {
 func (r *reclaimer) note(m *honeyant.Map, chunks []meta.ChunkInfo) (due []meta.ChunkInfo) {
 	now, delay := time.Now(), r.s.delay(m, r.s.o.DeadDelay)
 	for _, c := range chunks {
-		one := r.seen[c.ID]
-		if one == nil {
-			if len(r.seen) >= reclaimKept {
-				continue
-			}
-			one = &corpse{since: now}
-			r.seen[c.ID] = one
-		}
-		one.round = r.round
-		if now.Sub(one.since) >= delay && one.possible(m, &c) {
+		if one := r.seen.see(c.ID, now); one != nil && now.Sub(one.since) >= delay && one.notes.possible(m, &c) {
 			due = append(due, c)
 		}
 	}
@@ -125,7 +108,7 @@ func (r *reclaimer) page(ctx context.Context, p *worker.Pace, m *honeyant.Map, d
 		for i := range batch {
 			c := &batch[i]
 			mu.Lock()
-			body := r.seen[c.ID]
+			body := &r.seen.of[c.ID].notes
 			mu.Unlock()
 			g.Go(func() error {
 				err := r.delete(ctx, m, c, body)
@@ -138,7 +121,7 @@ func (r *reclaimer) page(ctx context.Context, p *worker.Pace, m *honeyant.Map, d
 				gone.Add(1)
 				mu.Lock()
 				defer mu.Unlock()
-				delete(r.seen, c.ID)
+				delete(r.seen.of, c.ID)
 				return nil
 			})
 		}

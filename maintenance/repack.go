@@ -24,26 +24,22 @@ type Data interface {
 // files most of which are deleted, and chunks that were overwritten in many places. It keeps nothing that must last:
 // the metadata list what is sparse, and a rewrite that was broken off leaves a chunk that nobody lists.
 type repacker struct {
-	s     *Service
-	seen  map[honeyant.ChunkID]*sparse
-	round uint64
-	ids   chunkIDs
+	s    *Service
+	seen *sightings[sparse]
+	ids  chunkIDs
 
 	mu      sync.Mutex       // guards writing
 	writing honeyant.ChunkID // under way: stores may hold it, metadata do not list it yet
 }
 
-// sparse is a chunk that is worth a rewrite.
+// sparse is what is noted of a chunk that is worth a rewrite.
 type sparse struct {
-	since time.Time // when this leader first saw it
-	round uint64    // when it was last seen
-	rest  time.Time // not to be tried before
-	wait  time.Duration
+	rest time.Time // not to be tried before
+	wait time.Duration
 }
 
 const (
-	// repackKept bounds the sparse chunks remembered, about 100 bytes each; the rest is noted when these are gone.
-	repackKept = 1 << 14
+	repackKept = 1 << 14 // sparse chunks remembered
 	// repackAtOnce chunks are rewritten after one scan of the extents, of which at most repackExtents are remembered.
 	repackAtOnce  = 256
 	repackExtents = 16 << 10
@@ -88,7 +84,7 @@ func (r *repacker) step(ctx context.Context, p *worker.Pace) (bool, error) {
 
 // look goes through the list of sparse chunks, publishes how many there are, and answers those that are due.
 func (r *repacker) look(ctx context.Context, m *honeyant.Map) (due []meta.ChunkInfo, err error) {
-	r.round++
+	r.seen.begin()
 	now, delay := time.Now(), r.s.delay(m, r.s.o.SparseDelay)
 	state := PackState{}
 	list := &meta.ListChunks{Volume: r.s.o.Volume, Sparse: true}
@@ -101,16 +97,8 @@ func (r *repacker) look(ctx context.Context, m *honeyant.Map) (due []meta.ChunkI
 		state.SparseBytes += page.Unused
 		for _, c := range page.Chunks {
 			list.After = c.ID
-			one := r.seen[c.ID]
-			if one == nil {
-				if len(r.seen) >= repackKept {
-					continue
-				}
-				one = &sparse{since: now}
-				r.seen[c.ID] = one
-			}
-			one.round = r.round
-			if now.Sub(one.since) >= delay && !now.Before(one.rest) && len(due) < 4*repackAtOnce {
+			one := r.seen.see(c.ID, now)
+			if one != nil && now.Sub(one.since) >= delay && !now.Before(one.notes.rest) && len(due) < 4*repackAtOnce {
 				due = append(due, c)
 			}
 		}
@@ -118,11 +106,7 @@ func (r *repacker) look(ctx context.Context, m *honeyant.Map) (due []meta.ChunkI
 			break
 		}
 	}
-	for id, one := range r.seen {
-		if one.round != r.round {
-			delete(r.seen, id)
-		}
-	}
+	r.seen.end()
 	r.s.update(func(st *State) {
 		state.Rewritten, state.Freed = st.Packs.Rewritten, st.Packs.Freed
 		if state.Sparse > 0 {
@@ -151,9 +135,10 @@ func (r *repacker) settled(ctx context.Context, due []meta.ChunkInfo) ([]meta.Ch
 
 // rest lets a chunk alone for a while, longer each time.
 func (r *repacker) rest(id honeyant.ChunkID) {
-	if one := r.seen[id]; one != nil {
-		one.wait = min(max(2*one.wait, repackRestFirst), repackRestMost)
-		one.rest = time.Now().Add(one.wait)
+	if one := r.seen.of[id]; one != nil {
+		n := &one.notes
+		n.wait = min(max(2*n.wait, repackRestFirst), repackRestMost)
+		n.rest = time.Now().Add(n.wait)
 	}
 }
 
