@@ -1,12 +1,12 @@
 package backup_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -37,7 +37,7 @@ type rig struct {
 	mu     sync.Mutex // guards the fields below
 	stores []*chunk.Store
 	down   map[honeyant.StoreID]bool
-	fail   func(step string) error // asked before each write, verification, read and deletion; nil: all succeed
+	fail   func(step string) error // asked before each change of a setting, write, verification, read and deletion; nil: all succeed
 }
 
 func run(t *testing.T, test func(r *rig)) {
@@ -58,7 +58,7 @@ func run(t *testing.T, test func(r *rig)) {
 		}
 		r.ok(&meta.PutSetting{Name: "secret.key", Value: []byte("a key")})
 		r.reopen()
-		r.o = backup.Options{Meta: r.leader.Direct(), Chunks: r, Map: r.theMap, PartSize: 2000,
+		r.o = backup.Options{Meta: r, Chunks: r, Map: r.theMap, PartSize: 2000,
 			Copy: func(use func(kv.Reader) error) error { return use(r.log.States[0].View()) }}
 		t.Cleanup(func() {
 			for _, s := range r.stores {
@@ -135,6 +135,16 @@ func (r *rig) store(id honeyant.StoreID) (*chunk.Store, error) {
 	return r.stores[id-1], nil
 }
 
+// Do implements meta.Doer.
+func (r *rig) Do(ctx context.Context, op meta.Op) (meta.Reply, error) {
+	if _, ok := op.(*meta.PutSetting); ok {
+		if err := r.step("setting"); err != nil {
+			return nil, err
+		}
+	}
+	return r.leader.Direct().Do(ctx, op)
+}
+
 func (r *rig) Write(ctx context.Context, id honeyant.ChunkID, data []byte, targets []honeyant.StoreID, _ func([]honeyant.StoreID) (honeyant.StoreID, bool)) (honeyant.ChunkRef, error) {
 	ref := honeyant.ChunkRef{ID: id}
 	for _, t := range targets {
@@ -195,7 +205,7 @@ func (r *rig) Verify(ctx context.Context, store honeyant.StoreID, id honeyant.Ch
 func (r *rig) Delete(ctx context.Context, store honeyant.StoreID, id honeyant.ChunkID, gen honeyant.Generation) error {
 	s, err := r.store(store)
 	if err == nil {
-		err = r.step("delete %v %v", id, store)
+		err = errors.Join(ctx.Err(), r.step("delete %v %v", id, store))
 	}
 	if err != nil {
 		return err
@@ -370,7 +380,7 @@ func TestBackupIsReadBack(t *testing.T) {
 		maker := backup.NewMaker(r.o)
 		r.files("a", 100)
 		r.fail = func(step string) error {
-			if bytes.HasPrefix([]byte(step), []byte("verify")) && bytes.HasSuffix([]byte(step), []byte("s2")) {
+			if strings.HasPrefix(step, "verify") && strings.HasSuffix(step, "s2") {
 				return honeyant.E("test", honeyant.Corrupt, "", nil)
 			}
 			return nil
@@ -381,7 +391,7 @@ func TestBackupIsReadBack(t *testing.T) {
 		}
 		inner := r.fail
 		r.fail = func(step string) error {
-			if bytes.HasPrefix([]byte(step), []byte("verify")) && bytes.HasSuffix([]byte(step), []byte("s3")) {
+			if strings.HasPrefix(step, "verify") && strings.HasSuffix(step, "s3") {
 				return honeyant.E("test", honeyant.Corrupt, "", nil)
 			}
 			return inner(step)
@@ -396,6 +406,86 @@ func TestBackupIsReadBack(t *testing.T) {
 		}
 		if l := r.list(); len(l.Kept) != 1 || l.Kept[0].Number != made.Number {
 			t.Errorf("%+v", l)
+		}
+	})
+}
+
+// One that is not through at its deadline leaves nothing in the stores: the next is tried minutes later, and they would fill up.
+func TestBackupThatTakesTooLong(t *testing.T) {
+	run(t, func(r *rig) {
+		r.files("a", 100)
+		writes := 0
+		r.fail = func(step string) error {
+			if !strings.HasPrefix(step, "write") {
+				return nil
+			}
+			if writes++; writes <= 6 {
+				return nil
+			}
+			<-time.After(time.Hour)
+			return context.DeadlineExceeded
+		}
+		if _, err := backup.NewMaker(r.o).Make(context.Background(), false); err == nil {
+			t.Error("it was made")
+		}
+		for i, s := range r.stores {
+			for n := range chunk.Buckets {
+				for _, info := range s.Bucket(n) {
+					t.Errorf("%v is left in store %d", info.ID, i+1)
+				}
+			}
+		}
+	})
+}
+
+// scanned tells of each pair that is read.
+type scanned struct {
+	kv.Reader
+	pair func()
+}
+
+func (s scanned) Scan(lower, upper []byte, fn func(key, value []byte) bool) error {
+	return s.Reader.Scan(lower, upper, func(key, value []byte) bool { s.pair(); return fn(key, value) })
+}
+
+// A leader that steps down waits for its jobs: a backup ends at once, and does not count the rest of a large state.
+func TestBackupEndsWithItsLeader(t *testing.T) {
+	run(t, func(r *rig) {
+		r.files("a", 300)
+		ctx, resign := context.WithCancel(context.Background())
+		pairs, inner := 0, r.o.Copy
+		r.o.Copy = func(use func(kv.Reader) error) error {
+			return inner(func(db kv.Reader) error {
+				return use(scanned{db, func() {
+					if pairs++; pairs == 10 {
+						resign()
+					}
+				}})
+			})
+		}
+		if _, err := backup.NewMaker(r.o).Make(ctx, false); !errors.Is(err, context.Canceled) {
+			t.Errorf("%v", err)
+		}
+		if pairs > 20 {
+			t.Errorf("%d pairs were read", pairs)
+		}
+	})
+}
+
+// The chunks have the incarnation of the state that they hold, whatever the map says: a scan takes no other for a backup.
+func TestBackupIsNamedAfterItsState(t *testing.T) {
+	run(t, func(r *rig) {
+		r.o.Map = func() *honeyant.Map {
+			m := r.theMap()
+			m.Incarnation++
+			return m
+		}
+		made, err := backup.NewMaker(r.o).Make(context.Background(), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.backups(); !slices.Equal(got, []uint32{made.Number}) {
+			t.Errorf("a scan finds %v", got)
 		}
 	})
 }

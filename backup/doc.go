@@ -5,6 +5,16 @@
 // whose IDs have honeyant.BackupSession as their session, and a manifest, which is a chunk too. Which backups
 // there are, and which stores hold their chunks, is one setting of the metadata; a scan of the stores finds them without it.
 //
+// The order in which a backup gets onto stable storage, each step before the next: its number, in the list (so that no
+// number is used twice); all parts (Chunks.Write syncs every replica); the manifest; every replica is read
+// back from its disk, and the whole decoded and counted; the list names it and no longer what it replaces, in one
+// change; what nothing names any more is deleted, of each backup the manifest first. A crash between any two leaves the
+// list as it was and chunks that Garbage knows once the next backup is there. What is deleted early, since its backup
+// failed, goes within a deadline of its own. The order of a restore is that of node.Restore and consensus.Restore.
+//
+// Memory is bounded by a part (4 MiB), the window of the compression, and the manifest. No lock that a call of anybody
+// else waits for is held during any of it: the state is read from a copy aside.
+//
 // Invariants (numbers of doc/invariants.md in brackets):
 //
 //	B1  The manifest is written last, when all other chunks are on stable storage: what was interrupted has none, and

@@ -140,14 +140,14 @@ func (m *Maker) Make(ctx context.Context, smaller bool) (*Kept, error) {
 	return k, err
 }
 
-// make answers nil without an error if the backup was refused: an alarm tells why.
-func (m *Maker) make(ctx context.Context, p *worker.Pace, smaller bool) (*Kept, error) {
+// make answers nil without an error if the backup was refused: an alarm tells why. life is that of the caller.
+func (m *Maker) make(life context.Context, p *worker.Pace, smaller bool) (*Kept, error) {
 	const op = "backup.Make"
 	if !m.turn.TryLock() {
 		return nil, honeyant.E(op, honeyant.Conflict, "", errors.New("a backup is being made; wait until it is through"))
 	}
 	defer m.turn.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, m.o.Deadline)
+	ctx, cancel := context.WithTimeout(life, m.o.Deadline)
 	defer cancel()
 	list, err := Load(ctx, m.o.Meta)
 	if err != nil {
@@ -162,7 +162,7 @@ func (m *Maker) make(ctx context.Context, p *worker.Pace, smaller bool) (*Kept, 
 	}
 	alarm := ""
 	err = m.o.Copy(func(db kv.Reader) error {
-		holds, err := meta.Export(db, nil)
+		holds, err := meta.Export(db, func(_, _ []byte) error { return ctx.Err() })
 		if err != nil {
 			return err
 		}
@@ -182,35 +182,58 @@ func (m *Maker) make(ctx context.Context, p *worker.Pace, smaller bool) (*Kept, 
 		err = w.verify()
 	}
 	if err != nil {
-		w.discard(w.kept.Refs) // nothing names it
+		m.discard(life, w.kept.Refs) // nothing names it
 		return nil, honeyant.E(op, honeyant.Other, fmt.Sprintf("backup %d", w.kept.Number), err)
 	}
-	return m.take(ctx, w, list)
+	gone, err := m.take(w, list)
+	m.discard(life, gone)
+	if err != nil {
+		return nil, err
+	}
+	return &w.kept, nil
 }
 
-// take makes the backup the newest one, and lets older ones go.
-func (m *Maker) take(ctx context.Context, w *writer, list *List) (*Kept, error) {
+// take makes the backup the newest one, and answers the chunks that nothing names any more: those of older ones, or with
+// an error its own.
+func (m *Maker) take(w *writer, list *List) (unnamed []honeyant.ChunkRef, err error) {
 	stay, gone := thin(append([]Kept{w.kept}, list.Kept...))
 	list.Kept, list.Alarm = stay, ""
-	err := list.save(ctx, m.o.Meta)
+	err = list.save(w.ctx, m.o.Meta)
 	for errors.Is(err, honeyant.TooLarge) && len(list.Kept) > 1 { // rather fewer backups than none
 		last := len(list.Kept) - 1
 		gone = append(gone, list.Kept[last])
 		list.Kept = list.Kept[:last]
-		err = list.save(ctx, m.o.Meta)
+		err = list.save(w.ctx, m.o.Meta)
 	}
-	if err != nil {
-		if errors.Is(err, honeyant.Conflict) || errors.Is(err, honeyant.TooLarge) {
-			w.discard(w.kept.Refs)
-		} // else it may have been taken: what is not listed in the end, the inventory finds
+	switch {
+	case errors.Is(err, honeyant.Conflict), errors.Is(err, honeyant.TooLarge):
+		return w.kept.Refs, err
+	case err != nil: // it may have been taken: what is not listed in the end, the inventory finds
 		return nil, err
 	}
 	m.later(time.Now().Add(m.o.Every))
 	m.o.Log.Info("the metadata were backed up", "number", w.kept.Number, "inodes", w.kept.Holds.Inodes, "bytes", w.kept.Length, "copies", w.kept.Copies())
 	for _, k := range gone {
-		w.discard(k.Refs)
+		unnamed = append(unnamed, k.Refs...)
 	}
-	return &w.kept, nil
+	return unnamed, nil
+}
+
+// discardDeadline bounds the deletion of what is not wanted any more: what remains, the inventory finds.
+const discardDeadline = time.Minute
+
+// discard deletes chunks that nothing names any more, the manifest first, so that a scan does not take the rest for a
+// backup. It has a deadline of its own: a backup that was not through at its deadline is to leave nothing either.
+func (m *Maker) discard(life context.Context, refs []honeyant.ChunkRef) {
+	ctx, cancel := context.WithTimeout(life, discardDeadline)
+	defer cancel()
+	for _, ref := range refs {
+		for _, r := range ref.Replicas {
+			if err := m.o.Chunks.Delete(ctx, r.Store, ref.ID, r.Generation); err != nil {
+				m.o.Log.Debug("a chunk of an old backup stays for now", "chunk", ref.ID, "store", r.Store, "error", err)
+			}
+		}
+	}
 }
 
 // begin takes a number that was never used, and chooses the stores.
@@ -237,6 +260,6 @@ func (m *Maker) begin(ctx context.Context, p *worker.Pace, list *List) (*writer,
 	if err := list.save(ctx, m.o.Meta); err != nil {
 		return nil, err
 	}
-	return &writer{m: m, ctx: ctx, pace: p, incarnation: now.Incarnation, stores: stores, least: least,
+	return &writer{m: m, ctx: ctx, pace: p, stores: stores, least: least,
 		kept: Kept{Number: list.Last, Made: time.Now().UTC().Truncate(time.Second)}}, nil
 }

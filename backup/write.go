@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/internal/worker"
@@ -14,14 +13,13 @@ import (
 
 // writer is one backup being written; for one goroutine.
 type writer struct {
-	m           *Maker
-	ctx         context.Context
-	pace        *worker.Pace // nil: at once
-	incarnation uint32
-	stores      []honeyant.StoreID
-	least       int // copies of each chunk
-	manifest    Manifest
-	kept        Kept // Refs without the manifest until the end
+	m        *Maker
+	ctx      context.Context
+	pace     *worker.Pace // nil: at once
+	stores   []honeyant.StoreID
+	least    int // copies of each chunk
+	manifest Manifest
+	kept     Kept // Refs without the manifest until the end
 }
 
 // write writes the parts, and when all of them are on stable storage the manifest (B1).
@@ -56,11 +54,11 @@ func (w *writer) part(data []byte) error {
 		return honeyant.E("backup.write", honeyant.TooLarge, "", fmt.Errorf("more than %d parts", maxParts))
 	}
 	ref, err := w.put(n, data)
+	w.kept.Refs = append(w.kept.Refs, ref)
 	if err != nil {
 		return err
 	}
 	w.manifest.Parts = append(w.manifest.Parts, ref.Sum)
-	w.kept.Refs = append(w.kept.Refs, ref)
 	if w.pace != nil {
 		w.pace.Progress("writing a backup of the metadata", uint64(n), 0)
 		return w.pace.Wait(w.ctx)
@@ -68,13 +66,13 @@ func (w *writer) part(data []byte) error {
 	return nil
 }
 
+// put answers what is in the stores also with an error.
 func (w *writer) put(part int, data []byte) (honeyant.ChunkRef, error) {
-	ref, err := w.m.o.Chunks.Write(w.ctx, chunkID(w.incarnation, w.kept.Number, part), data, w.stores, nil)
+	ref, err := w.m.o.Chunks.Write(w.ctx, chunkID(w.kept.Holds.Incarnation, w.kept.Number, part), data, w.stores, nil)
 	if err != nil {
 		return ref, err
 	}
 	if len(ref.Replicas) < w.least {
-		w.discard([]honeyant.ChunkRef{ref})
 		return ref, honeyant.E("backup.write", honeyant.Unavailable, ref.ID.String(), fmt.Errorf("%d stores took it, and it needs %d", len(ref.Replicas), w.least))
 	}
 	return ref, nil
@@ -123,20 +121,4 @@ func (w *writer) verify() error {
 		}
 		return w.m.o.Chunks.Read(w.ctx, w.kept.Refs[part], p, 0)
 	}, nil)
-}
-
-// discardDeadline bounds the deletion of what is not wanted any more: what remains, the inventory finds.
-const discardDeadline = time.Minute
-
-// discard deletes chunks that nothing names any more, the manifest first, so that a scan does not take the rest for a backup.
-func (w *writer) discard(refs []honeyant.ChunkRef) {
-	ctx, cancel := context.WithTimeout(w.ctx, discardDeadline)
-	defer cancel()
-	for _, ref := range refs {
-		for _, r := range ref.Replicas {
-			if err := w.m.o.Chunks.Delete(ctx, r.Store, ref.ID, r.Generation); err != nil {
-				w.m.o.Log.Debug("a chunk of an old backup stays for now", "chunk", ref.ID, "store", r.Store, "error", err)
-			}
-		}
-	}
 }
