@@ -130,7 +130,7 @@ func Promote(path string, parts Parts) error {
 	to, err := promotedTo(path)
 	if err == nil && to == 0 {
 		to = p.Incarnation + 1
-		err = config.WriteFile(dirMarker(path, promotedFile), []byte(strconv.FormatUint(uint64(to), 10)+"\n"), 0o600)
+		err = markPromoted(path, to)
 	}
 	if err != nil {
 		return err
@@ -144,6 +144,11 @@ func Promote(path string, parts Parts) error {
 }
 
 func dirMarker(path, name string) string { return (&Node{path: path}).marker(name) }
+
+// markPromoted lets the node raise the incarnation to so much before it serves; durable on return.
+func markPromoted(path string, to uint32) error {
+	return config.WriteFile(dirMarker(path, promotedFile), []byte(strconv.FormatUint(uint64(to), 10)+"\n"), 0o600)
+}
 
 // promotedTo is the incarnation that a promotion which is not through began, 0 if there is none.
 func promotedTo(path string) (uint32, error) {

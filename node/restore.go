@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"strings"
 	"time"
 
@@ -173,6 +172,9 @@ type restoring struct {
 	stamp string
 }
 
+// run restores in steps each of which is durable before the next one begins, since a start or a repetition in between
+// goes by what it finds: the copy of the backup beside, whole; the marker; the old log aside, and then the old state, so
+// that no log is ever there without its state; the copy in its place; the new log, made beside by consensus.Restore.
 func (r *restoring) run(path string, from *backup.Found, highest uint32) error {
 	const op = "node.Restore"
 	if from.Holds.Cluster != r.id.Cluster() {
@@ -194,19 +196,19 @@ func (r *restoring) run(path string, from *backup.Found, highest uint32) error {
 	}
 	to := highest + 1
 	// From here on the node raises the incarnation before it serves.
-	if err := config.WriteFile(dirMarker(path, promotedFile), []byte(strconv.FormatUint(uint64(to), 10)+"\n"), 0o600); err != nil {
+	if err := markPromoted(path, to); err != nil {
 		return err
 	}
 	for _, old := range []string{r.dir.Raft(), r.dir.Meta()} {
 		if _, err := r.parts.FS.Stat(old); err != nil {
 			continue // it is lost, which is why we are here
 		}
-		if err := r.parts.FS.Rename(old, old+r.stamp); err != nil {
-			return honeyant.E(op, honeyant.Internal, old, err)
+		if err := r.rename(old, old+r.stamp); err != nil {
+			return err
 		}
 	}
-	if err := errors.Join(r.parts.FS.Rename(fresh, r.dir.Meta()), syncDir(r.parts.FS, path)); err != nil {
-		return honeyant.E(op, honeyant.Internal, fresh, err)
+	if err := r.rename(fresh, r.dir.Meta()); err != nil {
+		return err
 	}
 	db, err := openDatabase(r.parts.FS, r.dir.Meta(), config.PoolsFor(0), log)
 	if err != nil {
@@ -214,6 +216,18 @@ func (r *restoring) run(path string, from *backup.Found, highest uint32) error {
 	}
 	err = consensus.Restore(consensus.Options{Dir: r.dir.Raft(), Self: r.id.Self(), FSM: db, FS: r.parts.FS, Log: log}, uint64(to))
 	return errors.Join(err, db.Flush(), db.Close())
+}
+
+// rename gives a directory another name; durable on return.
+func (r *restoring) rename(from, to string) error {
+	err := r.parts.FS.Rename(from, to)
+	if err == nil {
+		err = syncDir(r.parts.FS, r.parts.FS.PathDir(to))
+	}
+	if err != nil {
+		return honeyant.E("node.Restore", honeyant.Internal, from, err)
+	}
+	return nil
 }
 
 // whole hands out what a backup holds, and then the secret settings: those that can still be read here, or else the
