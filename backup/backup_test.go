@@ -44,21 +44,13 @@ func run(t *testing.T, test func(r *rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &rig{t: t, log: metatest.NewReplicas(t), down: map[honeyant.StoreID]bool{}}
 		r.leader, _ = r.log.Lead(t, 0, meta.LeaderOptions{DeadAfter: 1000 * time.Hour})
-		r.ok(&meta.Bootstrap{Cluster: "c0ffee"})
-		hash := make([]byte, 32)
-		for i := 1; i <= 3; i++ {
-			if i > 1 {
-				r.ok(&meta.AddToken{Token: meta.Token{Hash: hash, Name: "t", Left: 1}})
-				r.ok(&meta.AddNode{Name: "more", TokenHash: hash, PublicKey: []byte{byte(i)}})
-			} else {
-				r.ok(&meta.AddNode{Name: "first", PublicKey: []byte{1}})
-			}
-			r.ok(&meta.AddStore{Node: honeyant.NodeID(i), Key: string(rune('a' + i)), Capacity: 1 << 30})
+		metatest.Found(t, r.leader.Direct(), "c0ffee", 3, 1<<30)
+		for range 3 {
 			r.disks = append(r.disks, disk.NewMemory(4<<30))
 		}
 		r.ok(&meta.PutSetting{Name: "secret.key", Value: []byte("a key")})
 		r.reopen()
-		r.o = backup.Options{Meta: r, Chunks: r, Map: r.theMap, PartSize: 2000,
+		r.o = backup.Options{Meta: r, Chunks: r, Map: r.log.MapUp, PartSize: 2000,
 			Copy: func(use func(kv.Reader) error) error { return use(r.log.States[0].View()) }}
 		t.Cleanup(func() {
 			for _, s := range r.stores {
@@ -87,26 +79,7 @@ func (r *rig) reopen() {
 
 func (r *rig) ok(op meta.Op) meta.Reply {
 	r.t.Helper()
-	reply, err := r.leader.Direct().Do(context.Background(), op)
-	if err != nil {
-		r.t.Fatalf("%v: %v", op.Code(), err)
-	}
-	return reply
-}
-
-func (r *rig) theMap() *honeyant.Map {
-	reply, err := r.log.States[0].Query(&meta.ListNodes{})
-	if err != nil {
-		return nil
-	}
-	m := reply.(*meta.MapReply).Map
-	for i := range m.Nodes {
-		m.Nodes[i].State = honeyant.NodeUp
-	}
-	for i := range m.Stores {
-		m.Stores[i].Available = m.Stores[i].Capacity
-	}
-	return &m
+	return metatest.OK(r.t, r.leader.Direct(), op)
 }
 
 // files makes n more files.
@@ -476,7 +449,7 @@ func TestBackupEndsWithItsLeader(t *testing.T) {
 func TestBackupIsNamedAfterItsState(t *testing.T) {
 	run(t, func(r *rig) {
 		r.o.Map = func() *honeyant.Map {
-			m := r.theMap()
+			m := r.log.MapUp()
 			m.Incarnation++
 			return m
 		}

@@ -42,17 +42,7 @@ func run(t *testing.T, n int, test func(r *rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &rig{t: t, log: metatest.NewReplicas(t), stores: newStores(), state: map[honeyant.NodeID]honeyant.NodeState{}}
 		r.leader, _ = r.log.Lead(t, 0, meta.LeaderOptions{DeadAfter: 1000 * time.Hour, StoreUp: func(id honeyant.StoreID) bool { return r.theMap().StoreUp(id) }})
-		r.ok(&meta.Bootstrap{Cluster: "x"})
-		hash := make([]byte, 32)
-		for i := 1; i <= n; i++ {
-			if i > 1 {
-				r.ok(&meta.AddToken{Token: meta.Token{Hash: hash, Name: "t", Left: 1}})
-				r.ok(&meta.AddNode{Name: "more", TokenHash: hash, PublicKey: []byte{byte(i)}})
-			} else {
-				r.ok(&meta.AddNode{Name: "first", PublicKey: []byte{1}})
-			}
-			r.ok(&meta.AddStore{Node: honeyant.NodeID(i), Key: string(rune('a' + i)), Capacity: 1 << 40})
-		}
+		metatest.Found(t, r.leader.Direct(), "x", n, 1<<40)
 		r.ino = r.ok(&meta.Make{Volume: 1, Parent: honeyant.RootIno, Name: "f", Mode: honeyant.ModeFile | 0o644}).(*meta.EntryReply).Attr.Ino
 		r.o = maintenance.Options{Meta: r.leader.Direct(), Chunks: r.stores, Map: r.theMap, Policies: r.leader.Retags, Volume: 1}
 		t.Cleanup(r.stop)
@@ -62,34 +52,23 @@ func run(t *testing.T, n int, test func(r *rig)) {
 
 func (r *rig) ok(op meta.Op) meta.Reply {
 	r.t.Helper()
-	reply, err := r.leader.Direct().Do(context.Background(), op)
-	if err != nil {
-		r.t.Fatalf("%v: %v", op.Code(), err)
-	}
-	return reply
+	return metatest.OK(r.t, r.leader.Direct(), op)
 }
 
 // theMap is the committed map with the states of the test.
 func (r *rig) theMap() *honeyant.Map {
-	reply, err := r.log.States[0].Query(&meta.ListNodes{})
-	if err != nil {
+	m := r.log.MapUp()
+	if m == nil {
 		return nil
 	}
-	m := reply.(*meta.MapReply).Map
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := range m.Nodes {
-		if m.Nodes[i].State != honeyant.NodeRemoved {
-			m.Nodes[i].State = honeyant.NodeUp
-			if s, ok := r.state[m.Nodes[i].ID]; ok {
-				m.Nodes[i].State = s
-			}
+		if s, ok := r.state[m.Nodes[i].ID]; ok && m.Nodes[i].State != honeyant.NodeRemoved {
+			m.Nodes[i].State = s
 		}
 	}
-	for i := range m.Stores {
-		m.Stores[i].Available = m.Stores[i].Capacity
-	}
-	return &m
+	return m
 }
 
 func (r *rig) set(n honeyant.NodeID, s honeyant.NodeState) {
