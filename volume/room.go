@@ -2,6 +2,7 @@ package volume
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -69,26 +70,13 @@ func (v *Volume) admit(ctx context.Context, in *inode, off, n int64) (done func(
 		_, _ = v.policyOf(short, in)
 		cancel()
 	}
-	asked := false
-	var deadline <-chan time.Time
-	for {
+	for deadline := time.Now().Add(v.o.Deadline); ; {
 		ok, full := v.take(in, n)
 		switch {
 		case ok:
 			return func() { v.room.entered(n) }, nil
-		case !full.IsZero() && time.Since(full) >= v.o.SpaceWait:
+		case !full.IsZero() && time.Since(full) >= v.o.SpaceWait, time.Now().After(deadline):
 			return nothing, honeyant.E("volume.Write", honeyant.NoSpace, in.object(), nil)
-		}
-		if !asked {
-			asked = true
-			timer := time.NewTimer(v.o.Deadline)
-			defer timer.Stop()
-			deadline = timer.C
-		}
-		select {
-		case <-deadline:
-			return nothing, honeyant.E("volume.Write", honeyant.NoSpace, in.object(), nil)
-		default:
 		}
 		if err := pause(ctx, roomPoll); err != nil {
 			return nothing, v.fault(ctx, "volume.Write", in.object(), err)
@@ -170,10 +158,8 @@ func onlyPinned(m *honeyant.Map, policy honeyant.Policy) *honeyant.Map {
 	own := *m
 	own.Stores = nil
 	for _, s := range m.Stores {
-		for _, id := range policy.Pinned {
-			if s.ID == id {
-				own.Stores = append(own.Stores, s)
-			}
+		if slices.Contains(policy.Pinned, s.ID) {
+			own.Stores = append(own.Stores, s)
 		}
 	}
 	return &own
