@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -80,26 +82,42 @@ func backupFind(o *options) *cobra.Command {
 			if only {
 				s.Dir = ""
 			}
-			found, err := node.FindBackups(s)
+			found, err := findBackups(s)
 			if err != nil {
-				return stopFirst(err)
+				return err
 			}
 			if o.json {
 				err = command.PrintJSON(os.Stdout, found)
 			} else {
 				showFound(found)
 			}
-			for _, f := range found {
-				if f.Verified {
-					return err
-				}
+			if err == nil && !slices.ContainsFunc(found, verified) {
+				return command.Silent(command.Failed)
 			}
-			return command.Silent(command.Failed)
+			return err
 		},
 	}
 	c.Flags().BoolVar(&only, "only", false, "search the named stores alone, not those of --dir")
 	return c
 }
+
+// findBackups looks into stores that are there: what does not exist would become an empty one.
+func findBackups(s node.Search) ([]admin.BackupFound, error) {
+	for _, path := range s.Stores {
+		if info, err := os.Stat(path); err != nil {
+			return nil, command.Usage(err)
+		} else if !info.IsDir() {
+			return nil, command.Usagef("%s is no directory; name that of a store, such as DIR/store", path)
+		}
+	}
+	found, err := node.FindBackups(s)
+	if err != nil {
+		return nil, stopFirst(err)
+	}
+	return found, nil
+}
+
+func verified(f admin.BackupFound) bool { return f.Verified }
 
 func showFound(found []admin.BackupFound) {
 	if len(found) == 0 {
@@ -130,18 +148,16 @@ func backupRestore(o *options) *cobra.Command {
 		Example: "  systemctl stop honeyant\n  honeyant backup restore\n  systemctl start honeyant",
 		RunE: func(_ *cobra.Command, args []string) error {
 			s := node.Search{Dir: o.dir, Stores: args}
-			found, err := node.FindBackups(s)
+			found, err := findBackups(s)
 			if err != nil {
-				return stopFirst(err)
+				return err
 			}
-			plan := "No whole backup was found."
-			for _, f := range found {
-				if f.Verified {
-					plan = fmt.Sprintf("The metadata of this machine will be those of %s: %d files and directories.\nWhat was changed since then IS LOST. This machine will be the only voter; the daemons of all others must be stopped until it runs again.",
-						f.Made.Format("2006-01-02 15:04 MST"), f.Inodes)
-					break
-				}
+			newest := slices.IndexFunc(found, verified)
+			if newest < 0 {
+				return errors.New("no whole backup was found; `honeyant backup find` tells what is there, and STORE names further stores")
 			}
+			plan := fmt.Sprintf("The metadata of this machine will be those of %s: %d files and directories.\nWhat was changed since then IS LOST. This machine will be the only voter; the daemons of all others must be stopped until it runs again.",
+				found[newest].Made.Format("2006-01-02 15:04 MST"), found[newest].Inodes)
 			if err := confirm(plan, yes); err != nil {
 				return err
 			}
