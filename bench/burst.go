@@ -99,9 +99,7 @@ func (s *session) decay(ctx context.Context, name string, params map[string]stri
 	} else {
 		r.Notes = append(r.Notes, "no drop within "+s.BurstFor.String()+": either nothing is rationed here, or the credits last longer")
 	}
-	s.run.Results = append(s.run.Results, r)
-	s.done++
-	s.tell(Event{Name: name, Result: &s.run.Results[len(s.run.Results)-1]})
+	s.keep(r)
 	return nil
 }
 
@@ -141,9 +139,7 @@ func (s *session) refill(ctx context.Context, params map[string]string, work fun
 	r.Tainted = len(r.Why) > 0
 	r.Also = []Also{{"rest", rest.Minutes(), "min"}, {"above_plateau", 100 * (v - plateau) / peak, "%"}}
 	r.Notes = []string{"one sample: a second rest would take as long again"}
-	s.run.Results = append(s.run.Results, r)
-	s.done++
-	s.tell(Event{Name: name, Result: &s.run.Results[len(s.run.Results)-1]})
+	s.keep(r)
 	return nil
 }
 

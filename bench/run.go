@@ -189,11 +189,7 @@ func (s *session) measure(ctx context.Context, name string, p probe) (*Result, e
 		s.skip(Skip{Name: name, Peer: p.peer, Reason: err.Error()})
 		return nil, nil
 	}
-	s.run.Results = append(s.run.Results, r)
-	s.done++
-	kept := &s.run.Results[len(s.run.Results)-1]
-	s.tell(Event{Name: name, Result: kept})
-	return kept, nil
+	return s.keep(r), nil
 }
 
 func (s *session) sample(ctx context.Context, r *Result, p probe) error {
@@ -265,9 +261,16 @@ func (s *session) derive(name string, value float64, finish func(r *Result)) {
 	if finish != nil {
 		finish(&r)
 	}
+	s.keep(r)
+}
+
+// keep adds a result to the run and tells it.
+func (s *session) keep(r Result) *Result {
 	s.run.Results = append(s.run.Results, r)
 	s.done++
-	s.tell(Event{Name: name, Result: &s.run.Results[len(s.run.Results)-1]})
+	kept := &s.run.Results[len(s.run.Results)-1]
+	s.tell(Event{Name: r.Name, Result: kept})
+	return kept
 }
 
 func (s *session) skip(one Skip) {
