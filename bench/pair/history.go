@@ -17,7 +17,7 @@ const historyWait = 2 * time.Minute
 // IDs. Errors: Unsupported if the node keeps no history, Unavailable, those of lacking and keep.
 func Fetch(ctx context.Context, node Node, lacking func(ids []string) ([]string, error), keep func(*bench.Run) error) error {
 	return converse(ctx, node, func(conn net.Conn) error {
-		a, err := question(conn, request{Op: opHistory})
+		a, err := askFor(conn, request{Op: opHistory}, historyWait)
 		if err != nil {
 			return err
 		}
@@ -26,7 +26,7 @@ func Fetch(ctx context.Context, node Node, lacking func(ids []string) ([]string,
 			return err
 		}
 		for _, id := range ids {
-			a, err := question(conn, request{Op: opRun, ID: id})
+			a, err := askFor(conn, request{Op: opRun, ID: id}, historyWait)
 			if err != nil {
 				return err
 			}
@@ -48,18 +48,11 @@ func Fetch(ctx context.Context, node Node, lacking func(ids []string) ([]string,
 // how many that were. Errors as of Fetch.
 func Nudge(ctx context.Context, node Node) (fetched int, err error) {
 	err = converse(ctx, node, func(conn net.Conn) error {
-		a, err := question(conn, request{Op: opFetch})
+		a, err := askFor(conn, request{Op: opFetch}, historyWait)
 		fetched = int(a.Bytes)
 		return err
 	})
 	return fetched, err
-}
-
-func question(conn net.Conn, q request) (a answer, err error) {
-	if err := writeMessage(conn, q); err != nil {
-		return a, err
-	}
-	return a, readAnswer(conn, historyWait, &a)
 }
 
 // converse connects to a node and lets f talk to it until ctx ends.

@@ -125,12 +125,15 @@ func readMessage(conn io.Reader, limit int, v any) error {
 }
 
 // ask sends a request and reads its first answer.
-func ask(conn net.Conn, q request) (answer, error) {
-	var a answer
+func ask(conn net.Conn, q request) (answer, error) { return askFor(conn, q, answerWait) }
+
+// askFor is ask where the answer may take longer.
+func askFor(conn net.Conn, q request, wait time.Duration) (a answer, err error) {
 	if err := writeMessage(conn, q); err != nil {
 		return a, err
 	}
-	return a, readAnswer(conn, answerWait, &a)
+	err = readAnswer(conn, wait, &a)
+	return a, err
 }
 
 func readAnswer(conn net.Conn, wait time.Duration, a *answer) error {
