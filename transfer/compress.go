@@ -181,9 +181,6 @@ const (
 func (g *gauge) add(n int, took time.Duration, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.since.IsZero() {
-		g.since = now.Add(-took)
-	}
 	if g.first < buffers {
 		g.first += int64(n)
 		g.since = now
