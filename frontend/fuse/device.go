@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"sync"
-	"time"
 	"unsafe"
 
 	gofuse "github.com/hanwen/go-fuse/v2/fuse"
@@ -124,11 +123,9 @@ func (fs *FS) keep(fd int, path string, forget func(), log *slog.Logger) (stop f
 		k.drop(context.Background(), nil, false) // programs may be inside still
 		forget()
 		k.off()
-		select {
-		case k.tells <- struct{}{}:
+		if k.turn() { // else the kernel hangs in it
 			d.close()
 			<-k.tells
-		case <-time.After(tellDeadline): // the kernel hangs in it
 		}
 	}, nil
 }

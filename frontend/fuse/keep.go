@@ -265,25 +265,30 @@ func (k *kept) mark(inos []honeyant.Ino) (any bool) {
 
 // settle waits until nobody is telling the kernel anything.
 func (k *kept) settle() {
-	select {
-	case k.tells <- struct{}{}:
-		<-k.tells
-		if !k.on() {
-			k.outlast(&k.names, &k.attrs)
-		}
+	if !k.turn() {
+		k.giveUp()
 		return
+	}
+	<-k.tells
+	if !k.on() {
+		k.outlast(&k.names, &k.attrs)
+	}
+}
+
+// turn takes the turn to tell the kernel something; false if it takes too long.
+func (k *kept) turn() bool {
+	select {
+	case k.tells <- struct{}{}: // free, as it mostly is: no timer needed
+		return true
 	default:
 	}
 	deadline := time.NewTimer(tellDeadline)
 	defer deadline.Stop()
 	select {
 	case k.tells <- struct{}{}:
-		<-k.tells
-		if !k.on() {
-			k.outlast(&k.names, &k.attrs)
-		}
+		return true
 	case <-deadline.C:
-		k.giveUp()
+		return false
 	}
 }
 
@@ -321,7 +326,7 @@ func (k *kept) forgetNames() bool {
 	return k.expireNames() == nil
 }
 
-// given is an inode whose attributes the kernel was let keep.
+// givenAttr is an inode whose attributes the kernel was let keep.
 type givenAttr struct {
 	ino  honeyant.Ino
 	made time.Time
