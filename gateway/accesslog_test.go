@@ -2,7 +2,6 @@ package gateway_test
 
 import (
 	"encoding/json"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -34,12 +33,7 @@ func logged(t *testing.T, file string) map[string]any {
 
 // The status in the log is the one that the client got, also where a handler refuses.
 func TestAccessLogHasTheStatusThatWasSent(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nobody := ln.Addr().String()
-	ln.Close()
+	nobody := free(t)
 	for name, test := range map[string]struct {
 		site   string
 		status int

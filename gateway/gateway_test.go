@@ -32,15 +32,21 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// load runs a Caddyfile whose sites are on the address that is its first word ADDR.
-func load(t *testing.T, caddyfile string) (addr string) {
+// free is an address that nobody listens on at the moment.
+func free(t *testing.T) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr = ln.Addr().String()
-	ln.Close()
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// load runs a Caddyfile whose sites are on the address that is its first word ADDR.
+func load(t *testing.T, caddyfile string) (addr string) {
+	t.Helper()
+	addr = free(t)
 	reload(t, addr, caddyfile)
 	t.Cleanup(func() {
 		if err := caddy.Stop(); err != nil {

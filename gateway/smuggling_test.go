@@ -67,13 +67,7 @@ func behind(t *testing.T, name, origin string) string {
 	if _, err := exec.LookPath(name); err != nil {
 		t.Skipf("%s is not installed", name)
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := ln.Addr().String()
-	ln.Close()
-	dir := t.TempDir()
+	addr, dir := free(t), t.TempDir()
 	text, args := "user root; daemon off; pid p; error_log e; events { } http { access_log off; client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3; uwsgi_temp_path t4; scgi_temp_path t5;\n"+
 		"server { listen "+addr+"; location / { proxy_http_version 1.1; proxy_pass http://"+origin+"; } } }\n", []string{"-p", dir, "-e", "e", "-c", "conf"}
 	if name == "haproxy" {
