@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -83,7 +84,7 @@ func TestADeafChildIsStoppedWithAllItStarted(t *testing.T) {
 }
 
 func TestAChildThatCanNotStartIsAnError(t *testing.T) {
-	if _, err := StartChild(exec.Command("/nonexistent")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := StartChild(exec.Command(filepath.Join(t.TempDir(), "nothing"))); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%v", err)
 	}
 }

@@ -348,8 +348,9 @@ func (s *Sockets) Used(remote string) {
 }
 
 // Fresh counts the connections that a server has, over which no request has come yet, and that are younger than young; those
-// that are older were opened in advance, as browsers do, and those that wait for the end of a pause are nobody's. A server that is told to end drops the first request of a fresh connection (net/http
-// does), so it is told so only when there are none, or after a limit.
+// that are older were opened in advance, as browsers do, and those that wait for the end of a pause are nobody's. A server that
+// is told to end drops the first request of a fresh connection (net/http does), so it is told so only when there are none, or
+// after a limit.
 func (s *Sockets) Fresh(young time.Duration) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

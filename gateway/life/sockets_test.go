@@ -390,23 +390,19 @@ func TestNoSuccessorIsToldWithoutAPredecessor(t *testing.T) {
 
 // A connection that waits for the end of a pause is in no server's hands: nobody need wait for its first request.
 func TestWhatWaitsForTheEndOfAPauseIsNotFresh(t *testing.T) {
-	s, err := NewSockets()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err := s.Listen(t.Context(), "127.0.0.1:0", net.ListenConfig{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, address := newSockets(t), free(t)
+	ln := listen(t, s, address)
 	defer ln.Close()
 	s.Pause()
-	c, err := net.Dial("tcp", ln.Addr().String())
+	c, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	for s.Live() == 0 {
-		<-time.After(time.Millisecond)
+	for end := time.Now().Add(10 * time.Second); s.Live() == 0; <-time.After(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the connection is not accepted")
+		}
 	}
 	if n := s.Fresh(time.Hour); n != 0 {
 		t.Errorf("%d fresh connections during a pause", n)
@@ -429,23 +425,14 @@ func TestWhatWaitsForTheEndOfAPauseIsNotFresh(t *testing.T) {
 
 // A change is settled when the listener before is closed, and at once where there is no other.
 func TestAChangeIsSettledWhenTheOldListenersAreClosed(t *testing.T) {
-	s, err := NewSockets()
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, err := s.Listen(t.Context(), "127.0.0.1:0", net.ListenConfig{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, address := newSockets(t), free(t)
+	before := listen(t, s, address)
 	defer before.Close()
 	settled := s.Change()
 	if n := settled(t.Context()); n != 0 {
 		t.Errorf("nothing changed, and %d are waited for", n)
 	}
-	after, err := s.Listen(t.Context(), "127.0.0.1:0", net.ListenConfig{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	after := listen(t, s, address)
 	defer after.Close()
 	limited, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
