@@ -89,12 +89,12 @@ func playOrphan(ctx context.Context, t *trial) {
 		t.wrong("%v", err)
 		return
 	}
-	holders, err := life.Holders(at.Port())
-	for end := time.Now().Add(time.Second); err == nil && len(holders) > 1 && time.Now().Before(end); {
+	var holders []life.Holder
+	until(ctx, time.Second, 5*time.Millisecond, func() bool {
 		// Other faults start processes as well: each has all descriptors between its fork and its exec.
-		time.Sleep(5 * time.Millisecond)
 		holders, err = life.Holders(at.Port())
-	}
+		return err != nil || len(holders) <= 1
+	})
 	if err != nil || len(holders) != 1 || holders[0].PID == 0 {
 		t.wrong("the holder was not found: %v %v", holders, err)
 		return
@@ -153,12 +153,20 @@ func (t *trial) own(ctx context.Context, shell string, play func(address string)
 
 // serves asks until there is the right answer.
 func serves(ctx context.Context, t *trial, address string, limit time.Duration) bool {
+	return until(ctx, limit, 50*time.Millisecond, func() bool {
+		a := t.ask(ctx, http.MethodGet, address)
+		return a.clean && a.body == plainBody
+	})
+}
+
+// until asks ok again and again, every step, and tells whether it came true before the limit.
+func until(ctx context.Context, limit, step time.Duration, ok func() bool) bool {
 	for end := time.Now().Add(limit); time.Now().Before(end) && ctx.Err() == nil; {
-		if a := t.ask(ctx, http.MethodGet, address); a.clean && a.body == plainBody {
+		if ok() {
 			return true
 		}
 		select {
-		case <-time.After(50 * time.Millisecond):
+		case <-time.After(step):
 		case <-ctx.Done():
 		}
 	}
