@@ -86,11 +86,7 @@ func TestReloadsAndSwapsUnderLoadLoseNothing(t *testing.T) {
 	pids := map[int]bool{}
 	for range swaps {
 		g.must("upgrade")
-		s, err := g.client.Status(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		pids[s.PID] = true
+		pids[g.status().PID] = true
 	}
 	if len(pids) != swaps {
 		t.Errorf("%d processes after %d swaps", len(pids), swaps)
@@ -108,19 +104,16 @@ func TestASuccessorThatHangsIsKilledAndNothingIsLost(t *testing.T) {
 	if err := os.WriteFile(deaf, []byte("#!/bin/sh\ntrap '' TERM INT\n(trap '' TERM; while :; do sleep 60; done) &\nwhile :; do sleep 60; done\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	before, err := g.client.Status(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	before := g.status()
 	l := startLoad(g)
 	code, out := g.run("upgrade", "--program", deaf)
 	if code != 1 || !strings.Contains(out, "not ready after") {
 		t.Errorf("exit code %d: %s", code, out)
 	}
 	l.end(t)
-	after, err := g.client.Status(t.Context())
-	if err != nil || after.PID != before.PID || after.State != "serving" {
-		t.Errorf("%+v, %v", after, err)
+	after := g.status()
+	if after.PID != before.PID || after.State != "serving" {
+		t.Errorf("%+v", after)
 	}
 }
 
@@ -233,10 +226,7 @@ func TestOnlyItsOwnerMaySteer(t *testing.T) {
 func TestStopEndsAProcessThatIsFrozen(t *testing.T) {
 	t.Parallel()
 	g := start(t, fmt.Sprintf(answers, 1))
-	s, err := g.client.Status(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := g.status()
 	if err := unix.Kill(s.PID, unix.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
@@ -252,10 +242,7 @@ func TestStopEndsAProcessThatIsFrozen(t *testing.T) {
 func TestATakenPortNamesItsHolder(t *testing.T) {
 	t.Parallel()
 	g := start(t, fmt.Sprintf(answers, 1))
-	s, err := g.client.Status(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := g.status()
 	code, out := g.run("run", "--config", g.config)
 	if code != 1 || !strings.Contains(out, fmt.Sprintf("pid %d (", s.PID)) {
 		t.Errorf("exit code %d: %s", code, out)

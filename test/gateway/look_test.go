@@ -125,10 +125,7 @@ func TestDiffShowsWhatWasAdded(t *testing.T) {
 // descriptors, goroutines and connections of the running process.
 func (g *gateway) held() (fds, goroutines, connections int) {
 	g.t.Helper()
-	s, err := g.client.Status(g.t.Context())
-	if err != nil {
-		g.t.Fatal(err)
-	}
+	s := g.status()
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.PID))
 	if err != nil {
 		g.t.Fatal(err)

@@ -162,9 +162,19 @@ func eventually(t *testing.T, what string, limit time.Duration, ok func() bool) 
 	}
 }
 
+// status is that of the running process.
+func (g *gateway) status() control.Status {
+	g.t.Helper()
+	s, err := g.client.Status(g.t.Context())
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return s
+}
+
 func (g *gateway) await() {
 	g.t.Helper()
-	eventually(g.t, "the gateway serves:\n"+g.log.String(), 30*time.Second, func() bool {
+	eventually(g.t, "the gateway serves", 30*time.Second, func() bool {
 		c, err := tls.Dial("tcp", g.address, insecure())
 		if err != nil {
 			return false

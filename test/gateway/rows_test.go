@@ -146,10 +146,7 @@ func TestEveryDeadlineIsCounted(t *testing.T) {
 func TestASignalDumpsAllStacksAndTheProcessGoesOn(t *testing.T) {
 	t.Parallel()
 	g := start(t, fmt.Sprintf(answers, 1))
-	s, err := g.client.Status(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := g.status()
 	for i, signal := range []unix.Signal{unix.SIGQUIT, unix.SIGUSR1} {
 		if err := unix.Kill(s.PID, signal); err != nil {
 			t.Fatal(err)

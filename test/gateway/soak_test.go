@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +15,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/honeyant/honeyant/gateway/control"
 )
 
 // soakVariable says how long the soak lasts, such as 5m. It is no test of its own without.
@@ -22,11 +25,7 @@ const soakVariable = "HONEYANT_GATEWAY_SOAK"
 // resident is the memory of the running process in KiB.
 func (g *gateway) resident() int {
 	g.t.Helper()
-	s, err := g.client.Status(g.t.Context())
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", g.status().PID))
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -55,9 +54,18 @@ func dialTLS(g *gateway, next ...string) (*tls.Conn, error) {
 	return tls.DialWithDialer(&net.Dialer{Timeout: 20 * time.Second}, "tcp", g.address, config)
 }
 
-// send makes a TLS connection, writes text, reads so many bytes and leaves, with a reset if hard. patience is how long it
-// stays without reading before.
-func send(g *gateway, text string, read int, patience time.Duration, hard bool) error {
+// send makes a TLS connection, writes text, reads so many bytes and leaves, with a reset if hard.
+func send(g *gateway, text string, read int, hard bool) error {
+	return sendAnd(g, text, read, func(c *tls.Conn) error {
+		if hard {
+			return c.NetConn().(*net.TCPConn).SetLinger(0)
+		}
+		return nil
+	})
+}
+
+// sendAnd is send that does something else before it leaves.
+func sendAnd(g *gateway, text string, read int, last func(*tls.Conn) error) error {
 	c, err := dialTLS(g)
 	if err != nil {
 		return err
@@ -66,31 +74,40 @@ func send(g *gateway, text string, read int, patience time.Duration, hard bool) 
 	c.SetDeadline(time.Now().Add(20 * time.Second))
 	io.WriteString(c, text)
 	io.ReadFull(c, make([]byte, read)) // as much as comes: the gateway may end it
-	if patience > 0 {
-		time.Sleep(patience) // a client that does nothing
+	return last(c)
+}
+
+// dropped waits until the gateway has given the connection up, without touching it.
+func (g *gateway) dropped(c *tls.Conn) error {
+	own := c.LocalAddr().String()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); <-time.After(50 * time.Millisecond) {
+		rows, err := g.client.Entries(g.t.Context(), nil)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(rows, func(r control.Row) bool { return r.Client == own }) {
+			return nil
+		}
 	}
-	if hard {
-		c.NetConn().(*net.TCPConn).SetLinger(0)
-	}
-	return nil
+	return errors.New("it is still held")
 }
 
 var rudes = []rude{
 	{"aborts a download", func(g *gateway, n int) error {
-		return send(g, fmt.Sprintf("GET /flood/%d HTTP/1.1\r\nHost: %s\r\n\r\n", n, g.address), 100<<10, 0, n%2 == 0)
+		return send(g, fmt.Sprintf("GET /flood/%d HTTP/1.1\r\nHost: %s\r\n\r\n", n, g.address), 100<<10, n%2 == 0)
 	}},
 	{"waits for an origin that stalls", func(g *gateway, n int) error {
-		return send(g, fmt.Sprintf("GET /stall/%d HTTP/1.1\r\nHost: %s\r\n\r\n", n, g.address), 1<<20, 0, false)
+		return send(g, fmt.Sprintf("GET /stall/%d HTTP/1.1\r\nHost: %s\r\n\r\n", n, g.address), 1<<20, false)
 	}},
 	{"leaves an origin that stalls", func(g *gateway, n int) error {
-		return send(g, fmt.Sprintf("GET /stall/%d HTTP/1.1\r\nHost: %s\r\n\r\n", n, g.address), 20, 0, true)
+		return send(g, fmt.Sprintf("GET /stall/%d HTTP/1.1\r\nHost: %s\r\n\r\n", n, g.address), 20, true)
 	}},
 	{"reads no more", func(g *gateway, n int) error {
-		return send(g, fmt.Sprintf("GET /flood/%d HTTP/1.1\r\nHost: %s\r\n\r\n", n, g.address), 1, 2*time.Second, false)
+		return sendAnd(g, fmt.Sprintf("GET /flood/%d HTTP/1.1\r\nHost: %s\r\n\r\n", n, g.address), 1, g.dropped)
 	}},
-	{"sends half a header", func(g *gateway, n int) error { return send(g, "GET /x HTTP/1.1\r\nHo", 1, 0, n%2 == 0) }},
+	{"sends half a header", func(g *gateway, n int) error { return send(g, "GET /x HTTP/1.1\r\nHo", 1, n%2 == 0) }},
 	{"sends half a body", func(g *gateway, n int) error {
-		return send(g, fmt.Sprintf("POST /x HTTP/1.1\r\nHost: %s\r\nContent-Length: 100000\r\n\r\nxyz", g.address), 1<<10, 0, n%2 == 0)
+		return send(g, fmt.Sprintf("POST /x HTTP/1.1\r\nHost: %s\r\nContent-Length: 100000\r\n\r\nxyz", g.address), 1<<10, n%2 == 0)
 	}},
 	{"makes half a handshake", func(g *gateway, _ int) error {
 		c, err := net.Dial("tcp", g.address)
