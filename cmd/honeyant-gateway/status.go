@@ -34,8 +34,8 @@ func newStatus(o *options) *cobra.Command {
 				rows = append(rows, []string{fmt.Sprint(s.PID), s.State, control.Seconds(time.Since(s.Started).Seconds()), s.Version, s.Config,
 					strings.Join(s.Addresses, " "), fmt.Sprint(s.Counts.Connections), fmt.Sprint(s.Counts.Running), fmt.Sprint(s.Counts.Requests)})
 			}
-			defer fmt.Printf("Process numbers begin anew at %d here (kernel.pid_max); the gateway tells processes apart by their start as well.\n", life.PIDMax())
 			printTable(os.Stdout, []string{"pid", "state", "up", "version", "config", "listens on", "connections", "running", "requests"}, rows)
+			fmt.Printf("Process numbers begin anew at %d here (kernel.pid_max); the gateway tells processes apart by their start as well.\n", life.PIDMax())
 			return nil
 		},
 	}
