@@ -122,7 +122,7 @@ func (s *session) refill(ctx context.Context, params map[string]string, work fun
 	plateau, _ := spent.Value("plateau")
 	s.tell(Event{Name: name})
 	rest := s.BurstFor / 4
-	if err := pause(ctx, rest); err != nil {
+	if err := Pause(ctx, rest); err != nil {
 		return err
 	}
 	spec, _ := Lookup(name)

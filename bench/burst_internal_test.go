@@ -22,7 +22,7 @@ func TestRestAfterTheCreditsAreSpent(t *testing.T) {
 				work := func(ctx context.Context, d time.Duration) (float64, error) {
 					rested := time.Since(began) - worked
 					worked += d
-					if err := pause(ctx, d); err != nil {
+					if err := Pause(ctx, d); err != nil {
 						return 0, err
 					}
 					switch {
@@ -52,5 +52,16 @@ func TestRestAfterTheCreditsAreSpent(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// What a run of burst is said to last has the rest in it.
+func TestBurstIsPlannedWithItsRest(t *testing.T) {
+	p, err := MakePlan(t.Context(), Options{Groups: []string{"burst"}, BurstFor: 20 * time.Minute, Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if least := (20 + 5 + 20) * time.Minute; p.Total.Lasts < least {
+		t.Errorf("planned %s, takes at least %s", p.Total.Lasts, least)
 	}
 }

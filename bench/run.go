@@ -228,7 +228,7 @@ func (s *session) sample(ctx context.Context, r *Result, p probe) error {
 		}
 		r.Samples = append(r.Samples, v)
 		if s.Gentle {
-			if err := pause(ctx, gentleRest*time.Since(at)); err != nil {
+			if err := Pause(ctx, gentleRest*time.Since(at)); err != nil {
 				return err
 			}
 		}
@@ -297,8 +297,8 @@ func (s *session) tell(e Event) {
 	s.Progress(e)
 }
 
-// pause waits for d or the end of ctx.
-func pause(ctx context.Context, d time.Duration) error {
+// Pause waits for d or the end of ctx, whose error it returns.
+func Pause(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

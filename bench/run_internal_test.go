@@ -97,7 +97,7 @@ func TestPlanRefuses(t *testing.T) {
 		{"short burst", Options{Groups: []string{"burst"}, BurstFor: time.Second}, honeyant.Invalid, "too short"},
 		{"an option for a host", Options{Groups: []string{"ssh"}, SSH: "-oProxyCommand=x"}, honeyant.Invalid, "no host"},
 		{"no directory", Options{Groups: []string{"disk"}, Dir: file + "/none"}, honeyant.NotDir, ""},
-		{"missing directory", Options{Groups: []string{"disk"}, Dir: "/nonexistent"}, honeyant.NotExist, ""},
+		{"missing directory", Options{Groups: []string{"disk"}, Dir: t.TempDir() + "/none"}, honeyant.NotExist, ""},
 		{"a file", Options{Groups: []string{"disk"}, Dir: file}, honeyant.NotDir, "--in"},
 		{"no space", Options{Groups: []string{"disk"}, Dir: "/proc"}, honeyant.NoSpace, "0 MiB are free"},
 		{"two at once", Options{Groups: []string{"gpu"}, Profile: "long"}, honeyant.Invalid, "; "},

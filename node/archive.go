@@ -129,12 +129,8 @@ const (
 // fetchHistory fetches what others have and this node lacks, now and then.
 func (n *Node) fetchHistory(ctx context.Context) {
 	for wait := firstFetch; ; wait = fetchEvery {
-		t := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			t.Stop()
+		if bench.Pause(ctx, wait) != nil {
 			return
-		case <-t.C:
 		}
 		for _, other := range n.otherNodes() {
 			if other.State != honeyant.NodeUp {

@@ -326,7 +326,7 @@ func TestASuccessorThatDoesNotTakeOverIsEnded(t *testing.T) {
 		next := Successor{Path: os.Args[0], Limit: 300 * time.Millisecond, Environ: append(os.Environ(), "LIFE_PART="+c.part, "LIFE_ADDRESS=nowhere"),
 			Steps: []Step{{unix.SIGTERM, 20 * time.Millisecond}, {unix.SIGKILL, 10 * time.Second}}}
 		if c.part == "" {
-			next.Path = "/nonexistent"
+			next.Path = t.TempDir() + "/none"
 		} else if c.part == "successor" {
 			next.Limit = time.Minute
 		}
