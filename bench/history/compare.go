@@ -42,7 +42,8 @@ type Row struct {
 type Cell struct {
 	Median  float64   `json:"median"`
 	MAD     float64   `json:"mad"`
-	N       int       `json:"n"` // 0: not measured on this side
+	N       int       `json:"n"`                  // 0: not measured on this side
+	RatioTo float64   `json:"ratio_to,omitempty"` // the median as a multiple of that of the first side, which has 1
 	Change  *Interval `json:"change,omitempty"`
 	Sense   Sense     `json:"sense,omitempty"`
 	Verdict string    `json:"verdict,omitempty"`
@@ -175,6 +176,9 @@ func (c *Comparison) row(key string, groups []map[string][]*bench.Result, force 
 			judge(&cell, row, samplesOf(base), samples)
 		}
 		row.Cells = append(row.Cells, cell)
+		if reference := row.Cells[0].Median; reference > 0 {
+			row.Cells[i].RatioTo = cell.Median / reference
+		}
 	}
 	if others == 0 {
 		return row, "measured on " + c.Sides[0].Label + " only"

@@ -109,17 +109,31 @@ func (b *benchOptions) start(ctx context.Context, args []string) error {
 	if b.dryRun {
 		return b.printPlan(plan)
 	}
-	for _, wait := range pauses(b.again, b.within, rand.Float64) {
-		if err := b.waitFor(ctx, wait); err != nil {
-			return err
-		}
-		b.announce(plan)
-		run, err := bench.Execute(ctx, plan)
+	return b.repeat(ctx, plan, pauses(b.again, b.within, rand.Float64), func(p *bench.Plan) error {
+		b.announce(p)
+		run, err := bench.Execute(ctx, p)
 		show.end()
 		if err != nil {
 			return err
 		}
-		if err := b.finish(ctx, []*bench.Run{run}); err != nil {
+		return b.finish(ctx, []*bench.Run{run})
+	})
+}
+
+// repeat measures after each of the waits, first by plan and then by plans made anew: programs
+// and the room on the disk may be others by then.
+func (b *benchOptions) repeat(ctx context.Context, plan *bench.Plan, waits []time.Duration, measure func(*bench.Plan) error) error {
+	for i, wait := range waits {
+		if err := b.waitFor(ctx, wait); err != nil {
+			return err
+		}
+		if i > 0 {
+			var err error
+			if plan, err = bench.MakePlan(ctx, b.run); err != nil {
+				return asRefusal(err)
+			}
+		}
+		if err := measure(plan); err != nil {
 			return err
 		}
 	}
@@ -146,14 +160,7 @@ func (b *benchOptions) waitFor(ctx context.Context, d time.Duration) error {
 		return ctx.Err()
 	}
 	fmt.Fprintf(os.Stderr, "measuring again at %s\n", time.Now().Add(d).Format("2006-01-02 15:04"))
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
+	return bench.Pause(ctx, d)
 }
 
 func (b *benchOptions) arguments(args []string) error {

@@ -116,7 +116,9 @@ func (c *colonyRuns) line(text []byte) error {
 	case l.Skip != nil:
 		c.skipped = append(c.skipped, *l.Skip)
 	case l.Kept != nil:
-		c.kept = l.Kept
+		if c.kept == nil || c.kept.Error == "" { // a fault of the first part stays
+			c.kept = l.Kept
+		}
 	case l.Error != "":
 		c.failed = &admin.Remote{Kind: l.Kind, Text: l.Error}
 	}

@@ -4,9 +4,12 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/honeyant/honeyant/bench"
 	"github.com/honeyant/honeyant/bench/history"
@@ -96,6 +99,93 @@ func TestCompareSpellsOutProducts(t *testing.T) {
 	} {
 		if got := productLine(c.row, sides); got != c.want {
 			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}
+
+// terminal is a terminal, and the end at which what is written to it arrives.
+func terminal(t *testing.T) (screen, keyboard *os.File) {
+	t.Helper()
+	open := func(path string) *os.File {
+		f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOCTTY, 0)
+		if err != nil {
+			t.Skipf("no terminal can be made here: %v", err)
+		}
+		t.Cleanup(func() { f.Close() })
+		return f
+	}
+	screen = open("/dev/ptmx")
+	if err := unix.IoctlSetPointerInt(int(screen.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(int(screen.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return screen, open("/dev/pts/" + strconv.Itoa(n))
+}
+
+// What differs between unlike machines stands in red above a comparison that was forced, and
+// without colour where no terminal is; that a machine was not idle stands below (A19).
+func TestForcedComparisonMarksWhatDiffers(t *testing.T) {
+	alone(t)
+	args := []string{"bench", "compare", "--sample", "ubuntu16", "ubuntu18", "--by", "plan"}
+	if _, code := output(t, args...); code != command.Refused {
+		t.Errorf("two systems, by plan: exit code %d", code)
+	}
+	args = append(args, "--force")
+	text, code := output(t, args...)
+	for _, want := range []string{"≠ distribution", "by force, though unlike", "was not idle"} {
+		if code != command.Done || !strings.Contains(text, want) || strings.Contains(text, "\x1b") {
+			t.Errorf("exit code %d, lacks %q, or has colours: %q", code, want, text)
+		}
+	}
+	screen, keyboard := terminal(t)
+	was := os.Stdout
+	os.Stdout = keyboard
+	done := make(chan string)
+	go func() {
+		var seen strings.Builder
+		b := make([]byte, 4096)
+		for {
+			n, err := screen.Read(b)
+			seen.Write(b[:n])
+			if err != nil { // EIO: nobody has the other end any more
+				done <- seen.String()
+				return
+			}
+		}
+	}()
+	code = program().Run(t.Context(), args)
+	os.Stdout = was
+	keyboard.Close()
+	seen := <-done
+	if code != command.Done || !strings.Contains(seen, "\x1b[31m≠ distribution\x1b[0m") || strings.Contains(seen, "\x1b[31m≠ processors") {
+		t.Errorf("exit code %d on a terminal: %q", code, seen)
+	}
+}
+
+// Each figure says how many times the reference's it is (A28).
+func TestComparisonHasRatiosToTheReference(t *testing.T) {
+	alone(t)
+	text, code := output(t, "bench", "compare", "--sample", "ubuntu16", "azure", "--force", "--json")
+	var a struct {
+		Rows []struct {
+			Key   string
+			Cells []struct {
+				Median  float64
+				RatioTo *float64 `json:"ratio_to"`
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(text), &a); err != nil || code != command.Done || len(a.Rows) == 0 {
+		t.Fatalf("exit code %d, %v: %s", code, err, text)
+	}
+	for _, r := range a.Rows {
+		for i, c := range r.Cells {
+			if c.RatioTo == nil || *c.RatioTo != c.Median/r.Cells[0].Median {
+				t.Errorf("%s, side %d: %+v", r.Key, i, c)
+			}
 		}
 	}
 }

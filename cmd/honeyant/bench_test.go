@@ -274,3 +274,60 @@ func TestMomentsToMeasureAgain(t *testing.T) {
 		t.Errorf("once: %v", got)
 	}
 }
+
+// Of 4 GiB that were asked for all are written where there is room, and the run says so before (A25).
+func TestFourGigabytesArePlannedWhereThereIsRoom(t *testing.T) {
+	alone(t)
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=20g"); err != nil {
+		t.Skipf("a big file system can not be made here: %v", err)
+	}
+	defer syscall.Unmount(dir, syscall.MNT_DETACH)
+	args := []string{"bench", "disk", "--in", dir, "--size", "4G", "--dry-run"}
+	if text, code := output(t, args...); code != command.Done || !strings.Contains(text, "Test file: 4.0 GiB in "+dir) {
+		t.Errorf("exit code %d: %s", code, text)
+	}
+	text, code := output(t, append(args, "--json")...)
+	var r dryRunReport
+	if err := json.Unmarshal([]byte(text), &r); err != nil || code != command.Done || r.Plan == nil {
+		t.Fatalf("exit code %d, %v: %s", code, err, text)
+	}
+	if r.FileBytes != 4<<30 || r.Total.WriteBytes < 2*r.FileBytes { // the file and at least one sample
+		t.Errorf("a file of %d bytes, %d written", r.FileBytes, r.Total.WriteBytes)
+	}
+}
+
+// Days may lie between two measurements: what was true of the disk before the first says nothing about the second.
+func TestEachMeasurementIsPlannedAnew(t *testing.T) {
+	alone(t)
+	dir := filepath.Join(t.TempDir(), "in")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	b := &benchOptions{run: bench.Options{Groups: []string{"disk"}, Dir: dir}}
+	plan, err := bench.MakePlan(t.Context(), b.run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	measured := 0
+	err = b.repeat(t.Context(), plan, []time.Duration{0, 0}, func(*bench.Plan) error {
+		measured++
+		return os.Remove(dir)
+	})
+	if program().ExitCode(err) != command.Refused || measured != 1 {
+		t.Errorf("measured %d times, %v", measured, err)
+	}
+}
+
+// The whole colony is measured in two parts: what could not be kept of the first is told, though the second was.
+func TestRunThatWasNotKeptIsNotForgotten(t *testing.T) {
+	var c colonyRuns
+	for _, line := range []string{`{"kept":{"nodes":["n2"],"error":"no space"}}`, `{"kept":{"nodes":["n1","n2"]}}`} {
+		if err := c.line([]byte(line)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c.kept == nil || c.kept.Error != "no space" {
+		t.Errorf("%+v", c.kept)
+	}
+}
