@@ -229,7 +229,7 @@ func (p *Plan) use(group string) Use {
 			ReadBytes: int64(each(pc.disk).Seconds()*guessDisk) + small*4096, DiskOps: small * 6}
 	case "burst":
 		d := p.options.BurstFor
-		return Use{Lasts: 2 * d, CPU: d * cores, WriteBytes: p.FileBytes, ReadBytes: int64(d.Seconds()*guessIOPS) * 4096, DiskOps: int64(d.Seconds() * guessIOPS)}
+		return Use{Lasts: 2*d + d/4, CPU: d * cores, WriteBytes: p.FileBytes, ReadBytes: int64(d.Seconds()*guessIOPS) * 4096, DiskOps: int64(d.Seconds() * guessIOPS)}
 	}
 	return Use{}
 }
