@@ -382,15 +382,15 @@ func TestRepackRace(t *testing.T) {
 			r.o.SparseDelay = 30 * time.Second
 			changes = 0
 			busy := make(chan struct{}, 1) // one change at a time; what a change does changes nothing more
-			change := func() {
+			change := func(least int) {
 				select {
 				case busy <- struct{}{}:
 					defer func() { <-busy }()
 				default:
 					return
 				}
-				for range c.rng.IntN(4) {
-					if names := slices.Sorted(maps.Keys(c.files)); len(names) > 0 && changes < 150 {
+				for range least + c.rng.IntN(4) {
+					if names := slices.Sorted(maps.Keys(c.files)); len(names) > 0 && (changes < 150 || least > 0) {
 						changes++
 						c.changeOne(names[c.rng.IntN(len(names))], changes)
 					}
@@ -402,13 +402,13 @@ func TestRepackRace(t *testing.T) {
 			}}
 			r.stores.setHook(func(op string, _ honeyant.StoreID, _ honeyant.ChunkID) error {
 				if op == "read" || op == "verify" {
-					change()
+					change(0)
 				}
 				return nil
 			})
 			r.start()
 			for range 40 {
-				<-time.After(30 * time.Second)
+				<-time.After(37 * time.Second) // not when the rewrites wake: during a look nothing is changed
 				busy <- struct{}{}
 				c.check()
 				<-busy
@@ -437,15 +437,18 @@ func (c *content) changeOne(name string, n int) {
 // before calls change before and after each step of a rewrite.
 type before struct {
 	meta.Doer
-	change func()
+	change func(least int)
 	told   func(*meta.Repack, *meta.RepackReply)
 }
 
 func (d before) Do(ctx context.Context, op meta.Op) (meta.Reply, error) {
 	switch op.(type) {
-	case *meta.Repack, *meta.FindExtents:
-		d.change()
-		defer d.change()
+	case *meta.Repack:
+		d.change(3) // of files that it has found and read
+		defer d.change(0)
+	case *meta.FindExtents:
+		d.change(0)
+		defer d.change(0)
 	}
 	reply, err := d.Doer.Do(ctx, op)
 	if o, ok := op.(*meta.Repack); ok && err == nil {
