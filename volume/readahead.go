@@ -11,16 +11,18 @@ import (
 // out of order, so "sequential" leaves some slack.
 type readAhead struct {
 	mu     sync.Mutex // guards what follows
+	began  int64      // where the sequential reads in a row began
 	next   int64      // where a sequential reader goes on
 	streak int        // sequential reads in a row
-	window int64      // how far ahead to read, grows with the streak
+	window int64      // how far ahead to read, grows with what was read
 	until  int64      // up to where it has been asked for
 }
 
 const (
 	aheadSlack = 1 << 20
 	aheadFirst = 1 << 20
-	aheadMost  = 8 << 20
+	aheadMost  = 32 << 20
+	aheadWaste = 2       // at most so many times what was read in a row may have been fetched in vain
 	aheadStep  = 1 << 20 // what is asked for at once: a piece of the cache, so that loads begin one after another
 )
 
@@ -31,14 +33,14 @@ func (r *readAhead) step(off int64, n int, most int64) span {
 	defer r.mu.Unlock()
 	end := off + int64(n)
 	if off < r.next-aheadSlack || off > r.next+aheadSlack {
-		r.next, r.streak, r.window, r.until = end, 0, 0, 0
+		r.began, r.next, r.streak, r.window, r.until = off, end, 0, 0, 0
 		return span{}
 	}
 	r.next = max(r.next, end)
 	if r.streak++; r.streak < 2 {
 		return span{}
 	}
-	window := min(max(2*r.window, aheadFirst), most)
+	window := min(max(2*r.window, aheadFirst), max(aheadWaste*(r.next-r.began), aheadFirst), most)
 	if r.until >= end && r.until+aheadStep > r.next+window {
 		return span{}
 	}
