@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/honeyant/honeyant/meta"
 	"github.com/honeyant/honeyant/rpc/wire"
 )
@@ -224,15 +222,6 @@ func (s *Session) recalls(term, ack uint64) (r meta.Recall, err error) {
 		},
 	})
 	return r, s.judge(err)
-}
-
-// bootTime is CLOCK_BOOTTIME.
-func bootTime() time.Duration {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
-		panic("remote: no CLOCK_BOOTTIME: " + err.Error()) // every Linux since 2.6.39 has it
-	}
-	return time.Duration(ts.Nano())
 }
 
 // giveLeasesBack tells the leader that the session remembers nothing any more, so that nobody has to wait for its
