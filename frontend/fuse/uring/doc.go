@@ -5,8 +5,8 @@
 // The kernel has a queue for each CPU. An entry is room for one request, registered with a queue; it belongs to the kernel
 // until a request is in it, then to the daemon until the answer is committed. The kernel hands a request over on the thread that
 // committed the entry last, so all commits of a CPU are made by one thread of it, the one that leads its lane (lane.go). It answers
-// on the spot what was quick lately (habits.go), since waking anybody else costs more than the answer. What was not, and waits for
-// locks always, is answered by goroutines and comes back to be committed. Where it guessed wrong and is stuck in the
+// on the spot what did not have to wait lately (habits.go, thread.go), since waking anybody else costs more than the answer. What did, and
+// waits for locks always, is answered by goroutines and comes back to be committed. Where it guessed wrong and is stuck in the
 // file system, another thread takes the lead after a moment (watch.go).
 //
 // Invariants:

@@ -27,6 +27,7 @@ type lane struct {
 	state   atomic.Uint64
 	since   atomic.Int64  // when it went in
 	op      atomic.Uint32 // what for
+	thread  atomic.Int32  // the one whose turn it is
 	entries []*entry      // by user data
 	armed   bool          // wake is being read
 	counter [8]byte       // what the kernel reads from wake goes here
@@ -42,8 +43,11 @@ type lane struct {
 // wakeData is the user data of the read of wake; entries have their index.
 const wakeData = 1 << 32
 
-// patience is how long the thread that leads may stay in the file system.
-const patience = 5 * time.Millisecond
+// patience is how long the thread that leads may stay in the file system, asleep or at work.
+const (
+	patience     = 5 * time.Millisecond
+	patienceBusy = 20 * patience
+)
 
 func newLane(s *Server, cpu int, entries []*entry) (*lane, error) {
 	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
@@ -113,6 +117,7 @@ func (l *lane) serve(turn uint64) {
 
 // lead takes requests from the ring until the connection ends, or somebody else leads.
 func (l *lane) lead(turn uint64) (lost bool, err error) {
+	l.thread.Store(int32(unix.Gettid()))
 	for {
 		if err := l.listen(); err != nil {
 			return false, err
@@ -150,12 +155,16 @@ func (l *lane) lead(turn uint64) (lost bool, err error) {
 
 // here answers on the spot; false: it took so long that somebody else leads now.
 func (l *lane) here(e *entry, op uint32, turn uint64) bool {
-	began := l.server.now()
+	began, slept := l.server.now(), sleeps()
 	l.since.Store(int64(began))
 	l.op.Store(op)
 	l.state.Store(turn<<1 | 1)
 	l.server.watch.stir()
-	l.server.timed(e, op, &l.habits, began)
+	if l.server.timed(e, began) >= long && (sleeps() != slept || slept == 0) {
+		l.habits.waited(op)
+	} else {
+		l.habits.went(op)
+	}
 	if l.state.CompareAndSwap(turn<<1|1, turn<<1) {
 		return true
 	}
@@ -166,18 +175,21 @@ func (l *lane) here(e *entry, op uint32, turn uint64) bool {
 // apart answers without anybody waiting for it.
 func (l *lane) apart(e *entry, op uint32) {
 	defer l.server.threads.Done()
-	l.server.timed(e, op, &l.habits, l.server.now())
+	if l.server.timed(e, l.server.now()) < long {
+		l.habits.short(op)
+	}
 	l.giveBack(e)
 }
 
 // relieve gives the lead to another thread if the one that leads is stuck in the file system.
 func (l *lane) relieve(now time.Duration) {
 	state := l.state.Load()
-	if state&1 == 0 || now-time.Duration(l.since.Load()) < patience || !l.state.CompareAndSwap(state, (state>>1+1)<<1) {
+	stuck := now - time.Duration(l.since.Load())
+	if state&1 == 0 || stuck < patience || stuck < patienceBusy && runs(l.thread.Load()) || !l.state.CompareAndSwap(state, (state>>1+1)<<1) {
 		return
 	}
 	turn := state>>1 + 1
-	l.habits.took(l.op.Load(), patience) // so that the next of the kind is not waited for
+	l.habits.waited(l.op.Load()) // so that the next of the kind is not waited for
 	select {
 	case l.offer <- turn:
 	default:

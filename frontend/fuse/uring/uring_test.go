@@ -50,6 +50,33 @@ func TestBlockedRequestsHinderNobody(t *testing.T) {
 	}
 }
 
+// TestWorkIsDoneOnTheSpot: an answer that takes long because the CPU has so much to do waits for nobody, and goes on being given by
+// the thread that leads: handing it over would only add to the work.
+func TestWorkIsDoneOnTheSpot(t *testing.T) {
+	g := newGate()
+	path, _, _ := mount(t, g)
+	const n = 200
+	if err := firstError(parallel(t, 0, 1, func(int) error {
+		for i := range n {
+			if err := stat(at(path, "work%d", i)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})()); err != nil {
+		t.Error(err)
+	}
+	most := 0
+	g.change(func() {
+		for _, times := range g.workers {
+			most = max(most, times)
+		}
+	})
+	if most < n*3/4 {
+		t.Errorf("of %d answers at most %d by one thread: %v", n, most, g.workers)
+	}
+}
+
 // TestMoreRequestsThanRoom: what finds no room waits and is answered later.
 func TestMoreRequestsThanRoom(t *testing.T) {
 	g := newGate()
