@@ -101,19 +101,17 @@ func (a *aio) run(ctx context.Context, d time.Duration, opcode uint16, next func
 	}
 	var fault error
 	for flying > 0 || len(pointers) > 0 {
-		now := time.Now()
-		for submitted := 0; submitted < len(pointers); {
-			for _, p := range pointers[submitted:] {
-				a.slots[p.data].began = now
-			}
-			n, _, errno := unix.RawSyscall(unix.SYS_IO_SUBMIT, a.context, uintptr(len(pointers)-submitted), uintptr(unsafe.Pointer(&pointers[submitted])))
-			if errno != 0 && errno != unix.EINTR && errno != unix.EAGAIN {
-				fault = errno
-				break
-			}
-			if errno == 0 {
-				submitted += int(n)
+		// One by one, as fio does: a few at once are held back by the kernel (blk_start_plug) until all of them are ready, and the
+		// disk has nothing to do meanwhile.
+		for i := 0; i < len(pointers) && fault == nil; {
+			a.slots[pointers[i].data].began = time.Now()
+			n, _, errno := unix.RawSyscall(unix.SYS_IO_SUBMIT, a.context, 1, uintptr(unsafe.Pointer(&pointers[i])))
+			switch {
+			case errno == 0:
+				i += int(n)
 				flying += int(n)
+			case errno != unix.EINTR && errno != unix.EAGAIN:
+				fault = errno
 			}
 		}
 		pointers = pointers[:0]
@@ -131,7 +129,7 @@ func (a *aio) run(ctx context.Context, d time.Duration, opcode uint16, next func
 		if errno != 0 {
 			return 0, errors.Join(fault, errno)
 		}
-		now = time.Now()
+		now := time.Now()
 		for _, e := range events[:n] {
 			flying--
 			if e.res != int64(a.size) {
