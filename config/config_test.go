@@ -217,7 +217,8 @@ func TestPools(t *testing.T) {
 		if p.Total()*100 > memory*55 {
 			t.Errorf("at %v: %d bytes are %d %%", config.Size(memory), p.Total(), p.Total()*100/memory)
 		}
-		if p.Write < 8*mib || p.Write%(4*mib) != 0 || p.FUSE < last.FUSE || p.Write < last.Write || p.ReadAhead < last.ReadAhead {
+		if p.Write < 8*mib || p.Write%(4*mib) != 0 || p.FUSE < last.FUSE || p.Write < last.Write || p.ReadAhead < last.ReadAhead ||
+			p.PebbleCache < last.PebbleCache || p.PebbleMemtable < last.PebbleMemtable {
 			t.Errorf("at %v: %+v", config.Size(memory), p)
 		}
 		last = p

@@ -72,18 +72,20 @@ const (
 	mostFUSE     = 64 * mib
 	mostWrite    = 512 * mib
 	mostRead     = 512 * mib
+	mostCache    = 128 * mib
+	mostMemtable = 16 * mib
 	poolsPercent = 55
 )
 
 // PoolsFor divides a memory cap in bytes: at 96 MiB (or less) the table of rule 37 as it
-// stands; above it the pools for FUSE, writing and read-ahead grow in proportion.
+// stands; above it the pools for FUSE, writing, read-ahead and the metadata's tables grow in proportion.
 func PoolsFor(memory int64) Pools {
-	grown := func(most int64) int64 {
-		return min(most, max(8*mib, memory/(MinMemory/mib)*8))
+	grown := func(least, most int64) int64 {
+		return min(most, max(least*mib, memory/(MinMemory/mib)*least))
 	}
 	return Pools{
-		FUSE: grown(mostFUSE), Write: grown(mostWrite) / chunkBytes * chunkBytes, ReadAhead: grown(mostRead),
-		Streams: 4 * mib, PebbleCache: 4 * mib, PebbleMemtable: 2 * mib, LogMemtable: 2 * mib,
+		FUSE: grown(8, mostFUSE), Write: grown(8, mostWrite) / chunkBytes * chunkBytes, ReadAhead: grown(8, mostRead),
+		Streams: 4 * mib, PebbleCache: grown(4, mostCache), PebbleMemtable: grown(2, mostMemtable), LogMemtable: 2 * mib,
 		Raft: 6 * mib, TLS: 4 * mib,
 	}
 }

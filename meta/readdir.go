@@ -70,6 +70,7 @@ func (o *ReadDir) eval(tx *Tx) (Reply, error) {
 	})
 	if o.Plus && tx.err == nil {
 		left := maxDirData
+		chunks := map[honeyant.ChunkID]honeyant.ChunkRef{}
 		for n := range reply.Entries {
 			var i Inode
 			e := &reply.Entries[n]
@@ -78,19 +79,20 @@ func (o *ReadDir) eval(tx *Tx) (Reply, error) {
 			}
 			e.Attr = i.Attr
 			if reply.Data && left > 0 {
-				left -= tx.smallFile(o.Volume, &i, e)
+				left -= tx.smallFile(o.Volume, &i, e, chunks)
 			}
 		}
 	}
 	return reply, nil
 }
 
-// smallFile tells with an entry what the file holds, if it is small, and how large the answer became by it.
-func (t *Tx) smallFile(v honeyant.VolumeID, i *Inode, e *DirEntry) (size int) {
+// smallFile tells with an entry what the file holds, if it is small, and how large the answer became by it. chunks are those
+// known already: files that were written together share some.
+func (t *Tx) smallFile(v honeyant.VolumeID, i *Inode, e *DirEntry, chunks map[honeyant.ChunkID]honeyant.ChunkRef) (size int) {
 	if !i.Attr.IsFile() || i.Attr.Size > SmallFile {
 		return 0
 	}
-	r := t.onlyExtent(v, i)
+	r := t.onlyExtent(v, i, chunks)
 	if r == nil {
 		r = t.extents(v, i, 0, ^uint64(0), maxSmallExtents)
 	}
@@ -104,16 +106,28 @@ func (t *Tx) smallFile(v honeyant.VolumeID, i *Inode, e *DirEntry) (size int) {
 	return size + 64*len(r.Chunks)
 }
 
-// onlyExtent answers for a file that is one extent of inline bytes, which needs no scan; nil: it is not.
-func (t *Tx) onlyExtent(v honeyant.VolumeID, i *Inode) *ExtentsReply {
+// onlyExtent answers for a file that is one extent, which needs no scan; nil: it is not.
+func (t *Tx) onlyExtent(v honeyant.VolumeID, i *Inode, chunks map[honeyant.ChunkID]honeyant.ChunkRef) *ExtentsReply {
 	if i.Covered == 0 || i.FloorVersion != 0 {
 		return nil
 	}
 	p := placed{}
-	if !t.load(extentKey(v, i.Data, 0), p.fields) || p.Inline == nil || uint64(p.Length) < i.Attr.Size {
+	if !t.load(extentKey(v, i.Data, 0), p.fields) || uint64(p.Length) < i.Attr.Size {
 		return nil
 	}
-	return &ExtentsReply{Attr: i.Attr, Until: ^uint64(0), Extents: []honeyant.Extent{{Length: p.Length, Inline: p.Inline}}}
+	r := &ExtentsReply{Attr: i.Attr, Until: ^uint64(0), Extents: []honeyant.Extent{{Length: p.Length, Chunk: p.Chunk, ChunkOffset: p.ChunkOffset, Inline: p.Inline}}}
+	if p.Inline != nil {
+		return r
+	}
+	ref, ok := chunks[p.Chunk]
+	if !ok {
+		if ref, ok = t.chunkRef(v, p.Chunk); !ok {
+			return nil // extents says what is wrong
+		}
+		chunks[p.Chunk] = ref
+	}
+	r.Chunks = []honeyant.ChunkRef{ref}
+	return r
 }
 
 const (

@@ -64,7 +64,8 @@ const (
 	maxRefused   = 1024
 )
 
-// takeFor asks for the exclusive leases that an operation lacks; false if it got none, and there is nothing else to try.
+// takeFor asks for the exclusive leases that an operation lacks; false if it got none, and there is nothing else to try. The
+// journal may have records that the leader does not know: none of them is about what is not held here.
 func (j *journal) takeFor(ctx context.Context, s *session, op meta.Op) bool {
 	ino, children, ok := j.lacking(s, op)
 	if !ok {
@@ -73,7 +74,7 @@ func (j *journal) takeFor(ctx context.Context, s *session, op meta.Op) bool {
 	if j.few(s) && !j.reserve(ctx, s) {
 		return false
 	}
-	if children && j.flush(ctx) != nil { // the answer must not know less than the journal
+	if children && j.has(ino) && j.flush(ctx) != nil { // the answer must not know less of it than the journal
 		return false
 	}
 	if j.take(ctx, s, ino, children) {
