@@ -12,6 +12,7 @@
 package pebblekv
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -96,8 +97,8 @@ func Open(dir string, o Options) (*DB, error) {
 
 func (d *DB) pebbleOptions(o Options) *pebble.Options {
 	p := &pebble.Options{
-		CacheSize:                   o.CacheBytes,
-		MemTableSize:                o.MemtableBytes,
+		CacheSize:                   cmp.Or(o.CacheBytes, DefaultCacheBytes),
+		MemTableSize:                cmp.Or(o.MemtableBytes, DefaultMemtableBytes),
 		MemTableStopWritesThreshold: 2,
 		FS:                          d.disk,
 		DisableWAL:                  !o.WAL,
@@ -109,12 +110,8 @@ func (d *DB) pebbleOptions(o Options) *pebble.Options {
 		Logger:                      d.fault,
 		EventListener:               d.fault.listener(),
 	}
-	if p.CacheSize == 0 {
-		p.CacheSize = DefaultCacheBytes
-	}
-	if p.MemTableSize == 0 {
-		p.MemTableSize = DefaultMemtableBytes
-	}
+	// Pebble takes the memory of its memtables out of the block cache, of which nothing was left.
+	p.CacheSize += int64(p.MemTableSize) * int64(p.MemTableStopWritesThreshold)
 	p.EnsureDefaults()
 	for i := range p.Levels {
 		p.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
