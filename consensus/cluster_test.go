@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/consensus"
@@ -337,5 +339,27 @@ func (c *cluster) agree(n int) {
 			defer m.machine.mu.Unlock()
 			return int(m.machine.count) >= n
 		})
+	}
+}
+
+// crashingAt is a disk of which left tells what the power fails to take at one of its writes, the point-th; nil: there were not so many.
+func crashingAt(disk *vfs.MemFS, point int, rng *rand.Rand) (fs vfs.FS, left func() *vfs.MemFS) {
+	var mu sync.Mutex // guards what follows
+	var crashed *vfs.MemFS
+	writes := 0
+	fs = errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
+			mu.Lock()
+			defer mu.Unlock()
+			if writes++; writes == point {
+				crashed = disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: rng.IntN(2) * 100, RNG: rng})
+			}
+		}
+		return nil
+	}))
+	return fs, func() *vfs.MemFS {
+		mu.Lock()
+		defer mu.Unlock()
+		return crashed
 	}
 }

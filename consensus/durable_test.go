@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/consensus"
@@ -109,28 +108,14 @@ func TestCrashWhileInstalling(t *testing.T) {
 				c.propose(want[len(want)-1])
 			}
 			c.eventually("trimmed", func() bool { return c.nodes[1].node.Stats().FirstIndex > 20 })
-			disk := m.fs.(*vfs.MemFS)
-			var mu sync.Mutex
-			var crashed *vfs.MemFS
-			ops := 0
-			m.fs = errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
-				if op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
-					mu.Lock()
-					defer mu.Unlock()
-					if ops++; ops == point {
-						crashed = disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: rng.IntN(2) * 100, RNG: rng})
-					}
-				}
-				return nil
-			}))
+			var left func() *vfs.MemFS
+			m.fs, left = crashingAt(m.fs.(*vfs.MemFS), point, rng)
 			c.start(2)
 			c.same(want)
 			c.stop(2)
-			mu.Lock()
-			done = crashed == nil
+			crashed := left()
 			m.fs = crashed
-			mu.Unlock()
-			if done {
+			if done = crashed == nil; done {
 				c.t.Logf("%d points", point)
 				delete(c.nodes, 2)
 				return

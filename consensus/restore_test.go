@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/consensus"
@@ -59,22 +57,12 @@ func TestCrashWhileRestoring(t *testing.T) {
 			want := restored(c, disk)
 			m := &member{id: 1, halted: make(chan error, 1), leads: make(chan bool, 64)}
 			c.nodes[1] = m
-			var mu sync.Mutex
-			var crashed *vfs.MemFS
-			ops := 0
-			m.fs = errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
-				if op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
-					mu.Lock()
-					defer mu.Unlock()
-					if ops++; ops == point {
-						crashed = disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: rng.IntN(2) * 100, RNG: rng})
-					}
-				}
-				return nil
-			}))
+			var left func() *vfs.MemFS
+			m.fs, left = crashingAt(disk, point, rng)
 			if err := c.restore(m); err != nil {
 				c.t.Fatal(err)
 			}
+			crashed := left()
 			if done = crashed == nil; done {
 				c.t.Logf("up to point %d; it was whole after %d", point, whole)
 				crashed = disk

@@ -28,7 +28,7 @@ func TestThreadsThatWaitAreKnown(t *testing.T) {
 	}()
 	eventually := func(what string, ok func() bool) {
 		t.Helper()
-		for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(10 * time.Second); !ok(); runtime.Gosched() {
 			if time.Now().After(end) {
 				t.Fatal(what)
 			}
