@@ -179,11 +179,20 @@ func (c *check) elsewhere(fn func()) {
 func (c *check) thread(fn func()) {
 	c.Helper()
 	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	var run func()
+	run = func() {
 		runtime.LockOSThread() // never unlocked: the runtime ends the thread
+		if unix.Gettid() == unix.Getpid() {
+			// It can not end the main one, which would keep the changed state, a second file table among it, for ever.
+			go run() // on another one, since this one is taken
+			<-done
+			runtime.UnlockOSThread()
+			return
+		}
+		defer close(done)
 		fn()
-	}()
+	}
+	go run()
 	<-done
 	if c.Failed() {
 		c.T.FailNow()
