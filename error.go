@@ -44,6 +44,7 @@ const (
 	NoDevice                 // ENXIO: seek past the end, no such address
 	Loop                     // ELOOP
 	Fenced                   // internal: the session is dead; a new one is needed
+	NoLocks                  // ENOLCK: the file has as many locks as it may have
 	kindEnd
 )
 
@@ -56,6 +57,7 @@ var kindNames = [...]string{
 	TooBig: "value too big", NotPermitted: "operation not permitted", Unsupported: "not supported", Deadlock: "deadlock",
 	Interrupted: "interrupted", Superseded: "superseded", BadHandle: "bad handle", CrossDevice: "crosses volumes",
 	NoDevice: "no such address", Loop: "too many levels", Fenced: "session is dead",
+	NoLocks: "no locks available",
 }
 
 // Error makes a Kind usable as a target of errors.Is.

@@ -80,6 +80,7 @@ func TestKindOfSystem(t *testing.T) {
 		"a path error":      {missing, honeyant.NotExist},
 		"wrapped":           {fmt.Errorf("x: %w", syscall.ENOSPC), honeyant.NoSpace},
 		"EACCES":            {syscall.EACCES, honeyant.Permission},
+		"ENOLCK":            {syscall.ENOLCK, honeyant.NoLocks},
 		"EPERM":             {syscall.EPERM, honeyant.NotPermitted},
 		"the machine's":     {syscall.EIO, honeyant.Other},
 		"no errno":          {fs.ErrExist, honeyant.Exist},

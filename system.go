@@ -66,6 +66,8 @@ func kindOfErrno(errno syscall.Errno) Kind {
 		return CrossDevice
 	case syscall.ELOOP:
 		return Loop
+	case syscall.ENOLCK:
+		return NoLocks
 	}
 	return Other
 }

@@ -43,7 +43,7 @@ func (o *Lock) eval(tx *Tx) (Reply, error) {
 	list.release(&want)
 	list.add(want)
 	if len(list) > maxLocks {
-		return nil, honeyant.E(op, honeyant.NoSpace, inoString(o.Ino), fmt.Errorf("more than %d locks", maxLocks))
+		return nil, honeyant.E(op, honeyant.NoLocks, inoString(o.Ino), fmt.Errorf("more than %d locks", maxLocks))
 	}
 	tx.storeLocks(o.Volume, o.Ino, list)
 	tx.put(heldKey(tx.Session, o.Volume, o.Ino), nil)

@@ -33,8 +33,8 @@ func TestUnlockDoesNotOutgrowTheList(t *testing.T) {
 	lock := func(from, to uint64) FileLock {
 		return FileLock{Kind: LockPosix, Write: true, Owner: 1, Start: 1<<62 + from, End: 1<<62 + to}
 	}
-	v.refused(&Lock{Volume: 1, Ino: ino, Lock: FileLock{Kind: LockPosix, Write: true, Owner: 1}}, honeyant.NoSpace)
-	v.refused(&Unlock{Volume: 1, Ino: ino, Lock: lock(12, 12)}, honeyant.NoSpace)
+	v.refused(&Lock{Volume: 1, Ino: ino, Lock: FileLock{Kind: LockPosix, Write: true, Owner: 1}}, honeyant.NoLocks)
+	v.refused(&Unlock{Volume: 1, Ino: ino, Lock: lock(12, 12)}, honeyant.NoLocks)
 	v.do(&Unlock{Volume: 1, Ino: ino, Lock: lock(20, 24)})
 	v.do(&Unlock{Volume: 1, Ino: ino, Lock: lock(12, 12)})
 	v.do(&CloseSession{Session: 9})

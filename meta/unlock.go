@@ -36,7 +36,7 @@ func (o *Unlock) eval(tx *Tx) (Reply, error) {
 	before := len(list)
 	if list.release(&give) {
 		if len(list) > max(before, maxLocks) {
-			return nil, honeyant.E("meta.Unlock", honeyant.NoSpace, inoString(o.Ino), fmt.Errorf("cutting a lock in two would make more than %d", maxLocks))
+			return nil, honeyant.E("meta.Unlock", honeyant.NoLocks, inoString(o.Ino), fmt.Errorf("cutting a lock in two would make more than %d", maxLocks))
 		}
 		tx.storeLocks(o.Volume, o.Ino, list)
 		if !list.holds(tx.Session) {

@@ -45,6 +45,7 @@ var errnos = [...]syscall.Errno{
 	honeyant.NoDevice:     syscall.ENXIO,
 	honeyant.Loop:         syscall.ELOOP,
 	honeyant.Fenced:       syscall.EIO,
+	honeyant.NoLocks:      syscall.ENOLCK,
 }
 
 // Errno is what a program sees of an error; a kind of a later version is EIO.

@@ -21,7 +21,7 @@ func TestEveryKindHasAnErrno(t *testing.T) {
 		honeyant.OutOfRange: syscall.ERANGE, honeyant.TooBig: syscall.E2BIG, honeyant.NotPermitted: syscall.EPERM,
 		honeyant.Unsupported: syscall.EOPNOTSUPP, honeyant.Deadlock: syscall.EDEADLK, honeyant.Interrupted: syscall.EINTR,
 		honeyant.BadHandle: syscall.EBADF, honeyant.CrossDevice: syscall.EXDEV, honeyant.NoDevice: syscall.ENXIO,
-		honeyant.Loop: syscall.ELOOP,
+		honeyant.Loop: syscall.ELOOP, honeyant.NoLocks: syscall.ENOLCK,
 	}
 	for _, k := range []honeyant.Kind{honeyant.Other, honeyant.NotLeader, honeyant.Unavailable, honeyant.Corrupt,
 		honeyant.Internal, honeyant.Superseded, honeyant.Fenced} {

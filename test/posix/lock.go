@@ -87,6 +87,26 @@ func lockCases() []testCase {
 			c.want(unix.EBADF, fcntlLock(c.open(p, unix.O_WRONLY, 0), unix.F_SETLK, unix.F_RDLCK, 0, 0), "read lock write-only")
 			c.want(unix.EINVAL, fcntlLock(c.open(p, unix.O_RDWR, 0), unix.F_SETLK, unix.F_RDLCK, -5, 1), "negative start")
 		}},
+		{"fcntl: as many as a file may have", false, func(c *check) {
+			const most = 3000 // Linux itself has no limit, others do
+			p := c.write("f", "x", 0o644)
+			fd := c.open(p, unix.O_RDWR, 0)
+			var held int64
+			for ; held < most; held++ {
+				if err := fcntlLock(fd, unix.F_SETLK, unix.F_WRLCK, 2*held, 1); err != nil {
+					c.want(unix.ENOLCK, err, "one lock too many")
+					c.want(unix.ENOLCK, fcntlLock(fd, unix.F_SETLK, unix.F_WRLCK, 2*held+2, 1), "and one more")
+					break
+				}
+			}
+			c.Logf("%d locks of one file", held)
+			c.elsewhere(func() {
+				c.oneOf(taken, fcntlLock(fd, unix.F_SETLK, unix.F_WRLCK, 2*(held-1), 1), "the last one granted")
+				c.want(0, fcntlLock(c.open(c.write("g", "x", 0o644), unix.O_RDWR, 0), unix.F_SETLK, unix.F_WRLCK, 0, 0), "another file")
+			})
+			c.ok(fcntlLock(fd, unix.F_SETLK, unix.F_UNLCK, 0, 0), "unlock all")
+			c.elsewhere(func() { c.want(0, fcntlLock(fd, unix.F_SETLK, unix.F_WRLCK, 0, 0), "lock all") })
+		}},
 		{"flock", false, func(c *check) {
 			p := c.write("f", "x", 0o644)
 			a, b := c.open(p, unix.O_RDWR, 0), c.open(p, unix.O_RDONLY, 0)
