@@ -11,7 +11,7 @@ PREFIX ?= /usr/local
 TEST ?= $(GO) test
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race race-core crash cluster fuse posix programs gateway gateway-tools gateway-soak fuzz bench bench-check bench-colony browser lint demo install ci clean
+.PHONY: help build test race race-core crash cluster fuse entries posix programs gateway gateway-tools gateway-soak fuzz bench bench-check bench-colony browser lint demo install ci clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,10 @@ cluster: build ## real processes in network namespaces: kill, partition, full di
 fuse: build ## everything that needs a real mount (needs root and /dev/fuse)
 	$(TEST) -count=1 -timeout 15m ./frontend/fuse/... ./test/...
 	test ! -e /sys/module/fuse/parameters/enable_uring || HONEYANT_FUSE_TRANSPORT=uring $(TEST) -count=1 -timeout 15m ./frontend/fuse
+
+ENTRIES ?= 1000000
+entries: build ## a directory of ENTRIES names in a colony of three, listed while it changes (needs root; a million take 20 minutes)
+	HONEYANT_ENTRIES=$(ENTRIES) $(TEST) -count=1 -v -timeout 2h -run ManyEntries ./test/namespaces
 
 posix: build ## the POSIX suite and random I/O on the mounts of a three-node colony (needs root and /dev/fuse)
 	test/on-colony.sh sh -c 'mkdir $$COLONY/m1/p $$COLONY/m1/x && \
