@@ -17,6 +17,7 @@ import (
 	"github.com/honeyant/honeyant/gateway/control"
 	"github.com/honeyant/honeyant/gateway/daemon"
 	"github.com/honeyant/honeyant/gateway/ledger"
+	"github.com/honeyant/honeyant/gateway/life"
 	"github.com/honeyant/honeyant/internal/version"
 )
 
@@ -48,6 +49,9 @@ func newRun(o *options) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := source.Validate(); err != nil {
 				return command.Usage(err)
+			}
+			if err := life.KeepNotify(); err != nil {
+				return err
 			}
 			program, err := os.Executable()
 			if err != nil {

@@ -102,6 +102,9 @@ func Run(ctx context.Context, o Options) error {
 		return errors.Join(err, caddy.Stop())
 	}
 	took, err := life.TellReady()
+	if err == nil && !took { // a predecessor tells systemd of its successor
+		err = life.Notify("READY=1")
+	}
 	if err != nil {
 		return errors.Join(err, caddy.Stop(), stopControl())
 	}

@@ -2,10 +2,12 @@ package gateway_test
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -102,4 +104,73 @@ func TestASocketOfSystemdIsUsed(t *testing.T) {
 		t.Error("the successor is the same process")
 	}
 	serves("after an upgrade")
+}
+
+// systemd hears that the gateway is ready once it serves, and of its end; of one that can not serve it hears nothing.
+func TestSystemdHearsWhatIsTrue(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		site func(address string) string
+		want []string
+	}{
+		"a good configuration": {func(a string) string { return "http://" + a + " {\n\trespond \"here\"\n}\n" }, []string{"READY=1", "STOPPING=1"}},
+		"a bad one":            {func(a string) string { return "http://" + a + " {\n\tnonsense\n}\n" }, nil},
+		"a port that is taken": {func(string) string { return "http://" + taken(t) + " {\n\trespond \"here\"\n}\n" }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "notify"), Net: "unixgram"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			config := filepath.Join(dir, "Caddyfile")
+			if err := os.WriteFile(config, []byte(globals+test.site(free(t))), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command(program, "run", "--config", config, "--control", filepath.Join(dir, "control"))
+			cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir, "NOTIFY_SOCKET="+filepath.Join(dir, "notify"))
+			log := &lockedBuffer{}
+			cmd.Stdout, cmd.Stderr = log, log
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- cmd.Wait() }()
+			var heard []string
+			said := make([]byte, 4096)
+			for {
+				conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+				if n, err := conn.Read(said); err == nil {
+					if heard = append(heard, string(said[:n])); len(heard) == 1 && test.want != nil {
+						cmd.Process.Signal(syscall.SIGTERM)
+					}
+					continue
+				}
+				select {
+				case err := <-ended:
+					if (err == nil) != (test.want != nil) || !slices.Equal(heard, test.want) {
+						t.Errorf("it ended with %v and systemd heard %q, want %q: %s", err, heard, test.want, log)
+					}
+					return
+				case <-time.After(10 * time.Millisecond):
+				}
+				if t.Context().Err() != nil {
+					cmd.Process.Kill()
+				}
+			}
+		})
+	}
+}
+
+// taken is an address on which somebody listens until the test is over.
+func taken(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	return ln.Addr().String()
 }
