@@ -11,7 +11,7 @@ PREFIX ?= /usr/local
 TEST ?= $(GO) test
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race race-core crash cluster fuse entries posix programs gateway gateway-tools gateway-soak fuzz bench bench-check bench-colony browser lint demo install ci clean
+.PHONY: help build test race race-core crash cluster fuse entries posix programs gateway gateway-tools gateway-soak systemd fuzz bench bench-check bench-colony browser lint demo install ci clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -62,7 +62,10 @@ bin/h2spec:
 	cd $$(mktemp -d) && GOFLAGS=-mod=mod GOBIN=$(CURDIR)/bin $(GO) install github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible
 
 gateway-tools: bin/h2spec ## h2spec, sslscan, testssl and slowhttptest against the gateway (apt-get install sslscan testssl.sh slowhttptest)
-	PATH=$(CURDIR)/bin:$$PATH HONEYANT_GATEWAY_TOOLS=yes $(TEST) -count=1 -v -timeout 15m -run 'H2spec|Sslscan|Testssl|Slowhttptest' ./test/gateway
+	PATH=$(CURDIR)/bin:$$PATH HONEYANT_GATEWAY_TOOLS=yes $(TEST) -count=1 -v -timeout 40m -run 'H2spec|Sslscan|Testssl|Slowhttptest' ./test/gateway
+
+systemd: ## the units under a real systemd in a container: start, reload, kill, upgrade, stop, socket (needs root; apt-get install systemd-container curl)
+	HONEYANT_SYSTEMD=yes $(TEST) -count=1 -v -timeout 10m ./test/systemd
 
 SOAK ?= 5m
 gateway-soak: ## aborts and stalls of every kind for SOAK: nothing may stay behind, memory must not grow
