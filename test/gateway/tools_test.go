@@ -144,7 +144,7 @@ func TestSlowhttptest(t *testing.T) {
 		"slow reading": {"-X", "-w", "512", "-y", "1024", "-n", "5", "-z", "32", "-k", "3"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			args := append(flags, "-c", "1000", "-r", "200", "-l", "40", "-p", "3", "-u", fmt.Sprintf("https://%s/big.bin", g.address))
+			args := append(flags, "-c", "1000", "-r", "200", "-l", "240", "-p", "3", "-u", fmt.Sprintf("https://%s/big.bin", g.address))
 			raw, err := exec.CommandContext(t.Context(), "slowhttptest", args...).CombinedOutput()
 			out := colours.ReplaceAllString(string(raw), "")
 			if err != nil {
