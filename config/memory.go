@@ -64,6 +64,8 @@ type Pools struct {
 	LogMemtable    int64 // each of the raft log's two memtables
 	Raft           int64 // entries in memory
 	TLS            int64 // connections
+	Names          int64 // names and attributes that the mounts remember
+	Journal        int64 // what the mounts hold exclusively, with their changes
 }
 
 // What grows with the cap, up to limits above which more does not make anything faster.
@@ -74,11 +76,12 @@ const (
 	mostRead     = 512 * mib
 	mostCache    = 128 * mib
 	mostMemtable = 16 * mib
-	poolsPercent = 55
+	mostNames    = 64 * mib
+	mostJournal  = 64 * mib
 )
 
 // PoolsFor divides a memory cap in bytes: at 96 MiB (or less) the table of rule 37 as it
-// stands; above it the pools for FUSE, writing, read-ahead and the metadata's tables grow in proportion.
+// stands; above it the pools for FUSE, writing, read-ahead, the metadata's tables and what mounts know grow in proportion.
 func PoolsFor(memory int64) Pools {
 	grown := func(least, most int64) int64 {
 		return min(most, max(least*mib, memory/(MinMemory/mib)*least))
@@ -86,7 +89,7 @@ func PoolsFor(memory int64) Pools {
 	return Pools{
 		FUSE: grown(8, mostFUSE), Write: grown(8, mostWrite) / chunkBytes * chunkBytes, ReadAhead: grown(8, mostRead),
 		Streams: 4 * mib, PebbleCache: grown(4, mostCache), PebbleMemtable: grown(2, mostMemtable), LogMemtable: 2 * mib,
-		Raft: 6 * mib, TLS: 4 * mib,
+		Raft: 6 * mib, TLS: 4 * mib, Names: grown(3, mostNames), Journal: grown(4, mostJournal),
 	}
 }
 
@@ -102,7 +105,7 @@ func (p Pools) Total() (sum int64) {
 func (p Pools) Named() map[string]int64 {
 	return map[string]int64{
 		"fuse": p.FUSE, "write": p.Write, "read_ahead": p.ReadAhead, "streams": p.Streams,
-		"pebble": p.PebbleCache + 2*p.PebbleMemtable, "raft_log": 2 * p.LogMemtable, "raft": p.Raft, "tls": p.TLS,
+		"pebble": p.PebbleCache + 2*p.PebbleMemtable, "raft_log": 2 * p.LogMemtable, "raft": p.Raft, "tls": p.TLS, "names": p.Names, "journal": p.Journal,
 	}
 }
 

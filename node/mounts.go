@@ -102,7 +102,7 @@ func (m *mounts) useLocked(ctx context.Context) (*volume.Volume, error) {
 	}
 	v, err = volume.New(volume.Options{
 		Meta: session, Chunks: m.n.chunks, Map: m.n.agent.Map, Node: m.n.identity.Self(),
-		WriteMemory: m.n.pools.Write, ReadMemory: m.n.pools.ReadAhead,
+		WriteMemory: m.n.pools.Write, ReadMemory: m.n.pools.ReadAhead, NameMemory: m.n.pools.Names, JournalMemory: m.n.pools.Journal,
 		FlushInterval: m.n.cfg.FlushInterval, Deadline: m.n.cfg.CallDeadline,
 		OnFenced: m.renew, Log: m.n.log,
 	})

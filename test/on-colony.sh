@@ -16,7 +16,7 @@ end() {
 }
 trap end EXIT
 port=$((20000 + RANDOM % 10000))
-place() { echo --dir "$COLONY/n$1" --listen "127.0.9.$1:$port" --name "n$1" --capacity 4GiB --memory 96MiB; }
+place() { echo --dir "$COLONY/n$1" --listen "127.0.9.$1:$port" --name "n$1" --capacity 4GiB --memory ${HONEYANT_MEMORY:-96MiB}; }
 # shellcheck disable=SC2046
 line=$("$bin" init $(place 1) 2>/dev/null)
 for i in 1 2 3; do
