@@ -24,11 +24,12 @@ const (
 )
 
 const (
-	chunkMB         = 4.194304 // 4 MiB
-	readAheadMB     = 8.388608 // what one reader has asked for ahead
-	pieceMB         = 1.048576 // of which each request is
-	readAheadPieces = 8
-	healParallel    = 3 // chunks that are healed at once
+	chunkMB      = 4.194304 // 4 MiB
+	mostPieces   = 32       // that one reader has asked for ahead
+	pieceMB      = 1.048576 // each, 1 MiB
+	aheadOfPool  = 0.75     // of the pool for reading
+	healParallel = 3        // chunks that are healed at once
+	readerChoice = 0.5      // 0: a replica is chosen blindly, 1: in proportion to the machines' networks; doc/advice.md
 )
 
 // Limit is one thing that bounds a rate.
@@ -94,7 +95,8 @@ func (c *Colony) writeDemand(w int) demand {
 }
 
 // readDemand is what a byte read on machine w asks, of data of all writers, or with own of data
-// that w wrote. A reader takes its own copy if it has one, else any other.
+// that w wrote. A reader takes its own copy if it has one, else one of the others, and the quicker a machine's network, the more often
+// it is chosen: replicas are asked in the order in which they have answered so far.
 func (c *Colony) readDemand(w int, own bool) demand {
 	d := newDemand(len(c.Machines))
 	d.cpu[w] += cpuReadClient / 1000
@@ -119,9 +121,12 @@ func (c *Colony) readDemand(w int, own bool) demand {
 	d.diskRead[w] += here
 	d.cpu[w] += here * cpuReadStore / 1000
 	others := 0.0
-	for i, s := range share {
+	for i := range share {
 		if i != w {
-			others += s
+			if c.Copies > 1 { // else there is no choice
+				share[i] *= math.Pow(c.Machines[i].Net.Value, readerChoice)
+			}
+			others += share[i]
 		}
 	}
 	for i, s := range share {
@@ -186,10 +191,19 @@ func least(limits []Limit) Throughput {
 	return Throughput{limits[0].MBps, limits[0].What, limits[:min(len(limits), 6)]}
 }
 
+// pools are those of a daemon that takes the memory it takes if nobody says otherwise.
+func pools(m Machine) config.Pools {
+	return config.PoolsFor(max(int64(m.MemoryGB.Value*1e9/5), config.MinMemory))
+}
+
+// piecesAhead is how many pieces a reader of that machine has asked for ahead.
+func piecesAhead(m Machine) float64 {
+	return min(mostPieces, math.Floor(aheadOfPool*float64(pools(m).ReadAhead)/(pieceMB*1e6)))
+}
+
 // chunksInFlight is how many chunks a writer of that machine has under way: its write pool.
 func chunksInFlight(m Machine) float64 {
-	limit := max(int64(m.MemoryGB.Value*1e9/5), config.MinMemory)
-	return float64(config.PoolsFor(limit).Write) / (chunkMB * 1e6)
+	return float64(pools(m).Write) / (chunkMB * 1e6)
 }
 
 // writeWindow is the limit by latency of a lone writer on machine w: its chunks in flight over the
@@ -221,7 +235,8 @@ func (c *Colony) readWindow(w int) Limit {
 		ms, rate = c.Bucket.Latency.Value, min(rate, c.Bucket.Stream.Value)
 	}
 	ms += pieceMB / rate * 1000
-	return Limit{What: fmt.Sprintf("8 MiB read ahead in pieces of 1 MiB, %.0f ms each", ms), Capacity: readAheadMB, Demand: ms / 1000, MBps: readAheadMB / ms * 1000}
+	n := piecesAhead(m)
+	return Limit{What: fmt.Sprintf("%.0f MiB read ahead in pieces of 1 MiB, %.0f ms each", n, ms), Capacity: n * pieceMB, Demand: ms / 1000, MBps: n * pieceMB / ms * 1000}
 }
 
 // oneWriter is a lone writer's rate on the median machine; allWriters that of all machines at once, in sum.
@@ -277,14 +292,15 @@ func (c *Colony) reader(w int, own, sustained bool) Throughput {
 
 func (c *Colony) allReaders(own, sustained bool) Throughput {
 	sum := newDemand(len(c.Machines))
-	wait := 0.0
+	pieces, wait := 0.0, 0.0
 	for w := range c.Machines {
 		sum.add(c.readDemand(w, own), 1/float64(len(c.Machines)))
+		pieces += piecesAhead(c.Machines[w])
 		wait += 2 * c.Machines[w].RTT.Value / float64(len(c.Machines)) / 1000
 	}
 	limits := c.bound(sum, sustained)
 	if len(c.Machines) > 1 {
-		limits = meeting(limits, len(c.Machines)*readAheadPieces, pieceMB, wait)
+		limits = meeting(limits, int(pieces), pieceMB, wait)
 	}
 	return least(limits)
 }

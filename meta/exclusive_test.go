@@ -654,3 +654,54 @@ func TestFlushTakesWhatIsShort(t *testing.T) {
 		}
 	})
 }
+
+// A directory is told in parts when the session asks so: each begins where the last one ended, and all together are all names.
+// A whole one that is too large for an answer is not granted.
+func TestTakeTellsADirectoryInParts(t *testing.T) {
+	leaseRig(t, meta.LeaderOptions{}, func(t *testing.T, _ *metatest.Replicas, l *meta.Leader, _ func()) {
+		const files = 5000
+		d := makeDir(t, l, "d")
+		a := newLeaser(t, l)
+		for n := range files {
+			mustDo(t, l.Direct(), &meta.Make{Volume: 1, Parent: d, Name: fmt.Sprint("f", n), Mode: honeyant.ModeFile | 0o644})
+		}
+		if r := a.take(d, true); r.Granted {
+			t.Fatalf("%d names in one answer", len(r.Records))
+		}
+		names, held := map[string]bool{}, map[honeyant.Ino]bool{}
+		for from, parts := uint64(0), 0; from != meta.AllNames; parts++ {
+			a.seq++
+			reply, _, err := l.DoLeased(t.Context(), meta.Call{Session: a.id, Stamp: a.seq, Lease: true,
+				Op: &meta.Take{Volume: 1, Ino: d, Children: true, From: from, Names: 700}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := reply.(*meta.TakeReply)
+			if !r.Granted || r.From != from || r.Until <= from || parts > files/300 {
+				t.Fatalf("part %d from %x: granted %v, from %x to %x", parts, from, r.Granted, r.From, r.Until)
+			}
+			told := 0
+			for _, rec := range r.Records {
+				if rec.Key[0] != 'd' {
+					continue
+				}
+				name := string(rec.Key[21:])
+				if hash := meta.NameHash(name); names[name] || hash < r.From || hash >= r.Until {
+					t.Fatalf("%s (%x) in the part from %x to %x, told before: %v", name, hash, r.From, r.Until, names[name])
+				}
+				names[name] = true
+				told++
+			}
+			if told > 700 || told < 600 && r.Until != meta.AllNames {
+				t.Fatalf("%d names in a part", told)
+			}
+			for _, ino := range r.Held[1:] {
+				held[ino] = true
+			}
+			from = r.Until
+		}
+		if len(names) != files || len(held) != files {
+			t.Fatalf("%d names and %d files of %d", len(names), len(held), files)
+		}
+	})
+}

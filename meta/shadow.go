@@ -32,6 +32,8 @@ type Shadow struct {
 type shadowed struct {
 	data    DataID // its extents are known if it is in Shadow.data
 	dir     bool
+	until   uint64 // a directory: all its names with lesser cookies are known
+	gap     uint64 // from one of its names to the next, on average in the last answer about them, in cookies
 	leaving bool   // only Commit may still look at it
 	used    uint64 // tick at which it was used last
 	version uint64 // Attr.Version now
@@ -156,7 +158,35 @@ func (s *Shadow) Child(dir honeyant.Ino, name string) (ino honeyant.Ino, ok bool
 	return d.Ino, true
 }
 
-// Children calls fn for the entries of a held directory that are held, too.
+// Until is the cookie below which all names of a held directory are known; 0 if it is not held.
+func (s *Shadow) Until(dir honeyant.Ino) uint64 {
+	if h := s.held[dir]; h != nil {
+		return h.until
+	}
+	return 0
+}
+
+// Knows tells whether a directory is held and known as far as a name, so that Child says if it is there.
+func (s *Shadow) Knows(dir honeyant.Ino, name string) bool {
+	return nameHash(name) < s.Until(dir)
+}
+
+// Ahead is about how many names of a held directory have to be told until this one is known; whole, until all are.
+func (s *Shadow) Ahead(dir honeyant.Ino, name string) (names, whole uint64) {
+	h := s.held[dir]
+	if h == nil || h.until == AllNames {
+		return 0, 0
+	}
+	if hash := nameHash(name); hash >= h.until {
+		names = (hash-h.until)/max(h.gap, 1) + 1
+	}
+	return names, (1<<63-h.until)/max(h.gap, 1) + 1
+}
+
+// NameHash is the cookie of a name.
+func NameHash(name string) uint64 { return nameHash(name) }
+
+// Children calls fn for the known entries of a held directory that are held, too.
 func (s *Shadow) Children(dir honeyant.Ino, fn func(ino honeyant.Ino, dir bool)) {
 	if h := s.held[dir]; h == nil || !h.dir {
 		return
@@ -170,15 +200,21 @@ func (s *Shadow) Children(dir honeyant.Ino, fn func(ino honeyant.Ino, dir bool))
 }
 
 // Take takes in what a Take granted, but for inodes that are held already, of which the Shadow may know more. It
-// tells which are new.
+// tells which are new. Of a directory that is held it takes in the names that follow those it knows.
 func (s *Shadow) Take(r *TakeReply) (fresh []honeyant.Ino, err error) {
+	if r.From != 0 && len(r.Held) > 0 && s.held[r.Held[0]] == nil {
+		return nil, nil // it was given back meanwhile
+	}
 	for _, rec := range r.Records {
-		if owner, ok := s.ownerOf(rec.Key); !ok || s.held[owner] == nil {
+		if !s.knows(r, rec.Key) {
 			s.put(rec.Key, rec.Value)
 		}
 	}
 	for n, ino := range r.Held {
-		if s.held[ino] != nil {
+		if h := s.held[ino]; h != nil {
+			if n == 0 && r.From <= h.until {
+				h.gap, h.until = r.gap(), max(h.until, r.Until)
+			}
 			continue
 		}
 		i, ok := s.inode(ino)
@@ -186,6 +222,9 @@ func (s *Shadow) Take(r *TakeReply) (fresh []honeyant.Ino, err error) {
 			return fresh, honeyant.E("meta.Take", honeyant.Corrupt, inoString(ino), errors.New("granted without its record"))
 		}
 		h := &shadowed{data: i.Data, dir: i.Attr.IsDir(), version: i.Attr.Version}
+		if n == 0 {
+			h.gap, h.until = r.gap(), r.Until
+		}
 		s.use(h)
 		s.held[ino] = h
 		fresh = append(fresh, ino)
@@ -194,6 +233,21 @@ func (s *Shadow) Take(r *TakeReply) (fresh []honeyant.Ino, err error) {
 		}
 	}
 	return fresh, nil
+}
+
+// knows tells whether a record of an answer is about something that is known already, and maybe better, or is a name behind some
+// that are not known.
+func (s *Shadow) knows(r *TakeReply, key []byte) bool {
+	owner, ok := s.ownerOf(key)
+	if !ok {
+		return false
+	}
+	h := s.held[owner]
+	if h == nil || key[0] != tabDentry {
+		return h != nil
+	}
+	hash, _ := splitDentry(key)
+	return hash < h.until || r.From > h.until
 }
 
 // ownerOf is the inode whose record a key is, ok false for extents and chunks, which have others.
@@ -342,7 +396,7 @@ func (s *Shadow) putInode(ino honeyant.Ino, ch kv.Change) {
 	}
 	h := s.held[ino]
 	if h == nil { // born here
-		h = &shadowed{dir: i.Attr.IsDir()}
+		h = &shadowed{dir: i.Attr.IsDir(), until: AllNames}
 		s.use(h)
 		s.held[ino] = h
 		if i.Data != 0 {
@@ -431,8 +485,20 @@ func (b shadowBase) known(key []byte) error {
 	}
 	switch key[0] {
 	case tabInode, tabDentry, tabXattr:
-		if len(key) < 13 || b.s.held[honeyant.Ino(binary.BigEndian.Uint64(key[5:]))] == nil {
+		if len(key) < 13 {
 			return ErrNotHeld
+		}
+		h := b.s.held[honeyant.Ino(binary.BigEndian.Uint64(key[5:]))]
+		if h == nil {
+			return ErrNotHeld
+		}
+		if key[0] == tabDentry && h.until != AllNames {
+			if len(key) < 21 {
+				return ErrNotHeld
+			}
+			if hash, _ := splitDentry(key); hash >= h.until {
+				return ErrNotHeld
+			}
 		}
 	case tabExtent:
 		if len(key) < 13 {
@@ -449,10 +515,21 @@ func (b shadowBase) known(key []byte) error {
 
 // Scan implements kv.Reader.
 func (b shadowBase) Scan(lower, _ []byte, _ func(key, value []byte) bool) error {
-	return b.known(lower)
+	return b.allKnown(lower)
 }
 
 // ScanReverse implements kv.Reader.
 func (b shadowBase) ScanReverse(lower, _ []byte, _ func(key, value []byte) bool) error {
-	return b.known(lower)
+	return b.allKnown(lower)
+}
+
+// allKnown is known for all records of an inode from lower on: of a directory, all its names.
+func (b shadowBase) allKnown(lower []byte) error {
+	if err := b.known(lower); err != nil || b.s.own || lower[0] != tabDentry {
+		return err
+	}
+	if b.s.Until(honeyant.Ino(binary.BigEndian.Uint64(lower[5:]))) != AllNames {
+		return ErrNotHeld
+	}
+	return nil
 }

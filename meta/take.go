@@ -16,16 +16,21 @@ import (
 //
 // With Children the leases on the directory's files, symlinks and special files come along, as far as each has one
 // name, no extended attributes, and nobody has a lease on it or has it open. They bring no extents.
+//
+// With Names a directory is told in parts, in the order of a listing: this one begins at From (a cookie) and has at most so many
+// names. Without, a directory with more names than one answer holds is not granted.
 type Take struct {
 	Volume   honeyant.VolumeID
 	Ino      honeyant.Ino
 	Children bool
+	From     uint64
+	Names    uint32
 }
 
 // Bounds of what one Take grants.
 const (
 	maxTakeNames    = 4096      // entries of a directory
-	maxTakeChildren = 1024      // of them with a lease of their own
+	maxTakeChildren = 1024      // of them with a lease of their own; volume asks for as many names with them
 	maxTakeExtents  = 64        // of a file, otherwise none are told
 	maxTakeBytes    = 512 << 10 // keys and values
 )
@@ -40,6 +45,10 @@ func (o *Take) Fields(c *wire.Codec) {
 	wire.Uint(c, &o.Volume)
 	wire.Uint(c, &o.Ino)
 	c.Bool(&o.Children)
+	if c.More() { // older sessions ask for whole directories
+		wire.Uint(c, &o.From)
+		wire.Uint(c, &o.Names)
+	}
 }
 
 func (o *Take) eval(tx *Tx) (Reply, error) {
@@ -51,12 +60,12 @@ func (o *Take) eval(tx *Tx) (Reply, error) {
 	if i.FloorVersion != 0 || i.Attr.Nlink == 0 || !tx.mayTake(OpenFile{o.Volume, o.Ino}, i, false) {
 		return &TakeReply{}, nil
 	}
-	t := taking{tx: tx, v: o.Volume, reply: TakeReply{Granted: true, Complete: true, Held: []honeyant.Ino{o.Ino}}}
+	t := taking{tx: tx, v: o.Volume, reply: TakeReply{Granted: true, Complete: true, Held: []honeyant.Ino{o.Ino}, From: o.From, Until: AllNames}}
 	t.add(inoKey(tabInode, o.Volume, o.Ino))
 	t.addAll(inoKey(tabXattr, o.Volume, o.Ino))
 	switch {
 	case i.Attr.IsDir():
-		children := t.names(o.Ino)
+		children := t.names(o.Ino, o.From, int(o.Names))
 		if o.Children && !t.full() {
 			t.children(children)
 		}
@@ -102,24 +111,44 @@ func (t *taking) addAll(prefix []byte) {
 	})
 }
 
-// names adds a directory's entries, and lists those that may come along.
-func (t *taking) names(dir honeyant.Ino) (children []honeyant.Ino) {
-	prefix := inoKey(tabDentry, t.v, dir)
-	n := 0
-	t.tx.scan(prefix, kv.PrefixEnd(prefix), func(k, value []byte) bool {
-		var d dentry
-		if err := wire.Unmarshal(value, d.fields); err != nil {
+// names adds a directory's entries from a cookie on, and lists those that may come along. page bounds them, if it is not 0:
+// the rest is told another time. Names of equal cookies stay together.
+func (t *taking) names(dir honeyant.Ino, from uint64, page int) (children []honeyant.Ino) {
+	type entry struct {
+		RawRecord
+		hash uint64
+		dentry
+	}
+	var list []entry
+	size := t.bytes
+	t.tx.scan(dentryFrom(t.v, dir, from), inoKey(tabDentry, t.v, dir+1), func(k, value []byte) bool {
+		e := entry{RawRecord: RawRecord{bytes.Clone(k), bytes.Clone(value)}}
+		if err := wire.Unmarshal(value, e.dentry.fields); err != nil {
 			t.tx.fail(honeyant.E("meta.Take", honeyant.Corrupt, keyString(k), err))
 			return false
 		}
-		if d.Type != honeyant.ModeDir && len(children) < maxTakeChildren {
-			children = append(children, d.Ino)
+		e.hash, _ = splitDentry(k)
+		size += len(k) + len(value)
+		if len(list) == maxTakeNames || size > maxTakeBytes || page > 0 && len(list) >= page {
+			t.reply.Until = e.hash
+			return false
 		}
-		t.put(k, value)
-		n++
-		t.over = n > maxTakeNames
-		return !t.full()
+		list = append(list, e)
+		return true
 	})
+	if t.reply.Until != AllNames {
+		for len(list) > 0 && list[len(list)-1].hash == t.reply.Until {
+			list = list[:len(list)-1]
+		}
+		t.over = page == 0 || len(list) == 0
+	}
+	for _, e := range list {
+		if e.Type != honeyant.ModeDir && len(children) < maxTakeChildren {
+			children = append(children, e.Ino)
+		}
+		t.reply.Records = append(t.reply.Records, e.RawRecord)
+		t.bytes += len(e.Key) + len(e.Value)
+	}
 	return children
 }
 
@@ -179,7 +208,24 @@ type TakeReply struct {
 	Complete bool // a file: its extents are among the records
 	Records  []RawRecord
 	Held     []honeyant.Ino // now held exclusively, the inode asked for first
+
+	// A directory: of its names, those with cookies in [From, Until) are among the records.
+	From, Until uint64
 }
+
+// gap is how far the names are from each other, in cookies.
+func (r *TakeReply) gap() uint64 {
+	names := uint64(0)
+	for n := range r.Records {
+		if r.Records[n].Key[0] == tabDentry {
+			names++
+		}
+	}
+	return (min(r.Until, 1<<63) - r.From) / max(names, 1)
+}
+
+// AllNames is a cookie greater than that of any name.
+const AllNames = 1<<64 - 1
 
 // RawRecord is a record of the metadata as it is stored; see doc/format/meta.md.
 type RawRecord struct {
@@ -195,6 +241,13 @@ func (r *TakeReply) Fields(c *wire.Codec) {
 		c.Bytes(&rec.Value, 1<<20)
 	})
 	wire.Slice(c, &r.Held, maxTakeChildren+1, func(c *wire.Codec, ino *honeyant.Ino) { wire.Uint(c, ino) })
+	switch whole := r.From == 0 && r.Until == AllNames; {
+	case c.Decoding() && !c.More(): // it is, or comes from an older leader
+		r.Until = AllNames
+	case c.Decoding() || !whole:
+		wire.Uint(c, &r.From)
+		wire.Uint(c, &r.Until)
+	}
 }
 
 // Deny takes inodes that were not granted after all out of the answer.

@@ -351,7 +351,7 @@ func (j *journal) replacing(ctx context.Context, op *meta.Rename) error {
 	j.mu.Lock()
 	source, known := j.shadow.Child(op.OldParent, op.OldName)
 	_, taken := j.shadow.Child(op.NewParent, op.NewName)
-	inside := j.shadow.Holds(op.OldParent) && j.shadow.Holds(op.NewParent)
+	inside := j.shadow.Holds(op.OldParent) && j.shadow.Holds(op.NewParent) && j.shadow.Knows(op.NewParent, op.NewName)
 	idle := j.shadow.Len() == 0
 	j.mu.Unlock()
 	switch {
@@ -387,15 +387,15 @@ func (j *journal) report(told *atomic.Uint64) error {
 	return honeyant.E("volume.Sync", honeyant.Unavailable, "", errors.New("changes of names or attributes were lost; the log says which"))
 }
 
-// child is what a name in a directory that is held stands for, 0 for nothing; ok false if the directory is not held. Used
-// with nameCache.mu held.
+// child is what a name in a directory that is held stands for, 0 for nothing; ok false if the directory is not held, or not known so
+// far. Used with nameCache.mu held.
 func (j *journal) child(dir honeyant.Ino, name string) (ino honeyant.Ino, ok bool) {
 	if j == nil {
 		return 0, false
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.owner == nil || !j.shadow.Holds(dir) || !j.usable(j.owner) {
+	if j.owner == nil || !j.shadow.Holds(dir) || !j.shadow.Knows(dir, name) || !j.usable(j.owner) {
 		return 0, false
 	}
 	ino, _ = j.shadow.Child(dir, name)

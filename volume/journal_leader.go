@@ -58,7 +58,7 @@ func (j *journal) touchedBy(ctx context.Context, s *session, op meta.Op) (inos [
 	}
 	for _, n := range namedBy(op) {
 		j.mu.Lock()
-		held := j.shadow.Has(n.ino)
+		held := j.shadow.Knows(n.ino, n.name)
 		j.mu.Unlock()
 		if n.name == "" || held {
 			continue

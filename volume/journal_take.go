@@ -64,9 +64,17 @@ const (
 	maxRefused   = 1024
 )
 
+// lack is what an operation lacks of what is held: the lease on an inode, or of a directory names, or the leases of its files.
+type lack struct {
+	ino      honeyant.Ino
+	name     string // that is to be known of a directory that is held; its names come in parts, in the order of cookies
+	children bool   // with the files from there on
+	from     uint64 // the cookie to begin with
+}
+
 // takeFor asks for the exclusive leases that an operation lacks; false if it got none, and there is nothing else to try.
 func (j *journal) takeFor(ctx context.Context, s *session, op meta.Op) bool {
-	ino, children, ok := j.lacking(s, op)
+	l, ok := j.lacking(s, op)
 	if !ok {
 		return false
 	}
@@ -75,26 +83,66 @@ func (j *journal) takeFor(ctx context.Context, s *session, op meta.Op) bool {
 	}
 	// The answer must not know less than the journal. This is so of a directory that is not held, too: without waiting, one
 	// of three runs of TestNamesAreLinearizable with the race detector saw an old value.
-	if children && j.flush(ctx) != nil {
+	if (l.children || l.name != "") && j.flush(ctx) != nil {
 		return false
 	}
-	if j.take(ctx, s, ino, children) {
+	if l.name != "" {
+		return j.takeNames(ctx, s, l)
+	}
+	if j.take(ctx, s, l) {
 		return true
 	}
-	return children && j.has(ino) // too large a directory to be told again: its files can be had one by one
+	return l.children && j.has(l.ino) // its files can be had one by one
 }
 
-// take asks for a lease.
-func (j *journal) take(ctx context.Context, s *session, ino honeyant.Ino, children bool) bool {
+// takeNames asks for the names of a directory that is held, part after part, until one is known. It gives up, for a while, if too much
+// room would be needed for those before it.
+func (j *journal) takeNames(ctx context.Context, s *session, l lack) bool {
+	for {
+		j.mu.Lock()
+		held := j.shadow.Holds(l.ino)
+		l.from = j.shadow.Until(l.ino)
+		ahead, whole := j.shadow.Ahead(l.ino, l.name)
+		room := (j.max - j.shadow.Bytes()) / nameBytes
+		// Who removes comes along in order, and what is removed takes no room any more. Who makes needs to know all names soon.
+		fits := int64(whole) <= room/2 || l.children && ahead <= takeChildren && room > takeChildren
+		if held && ahead > 0 && !fits {
+			j.noteRefusal(l.ino, refusal{until: time.Now().Add(refusedMost), wait: refusedMost})
+		}
+		j.mu.Unlock()
+		switch {
+		case !held:
+			return false
+		case ahead == 0:
+			return true
+		case !fits:
+			return false
+		case !j.take(ctx, s, l):
+			return false
+		}
+	}
+}
+
+const (
+	nameBytes    = 160  // that a name in a directory that is held takes, about
+	takeChildren = 1024 // names told at a time if their files are wanted, too: no more come with one answer
+)
+
+// take asks for a lease, or for more of a directory.
+func (j *journal) take(ctx context.Context, s *session, l lack) bool {
+	names := j.v.o.TakeNames
+	if l.children {
+		names = min(names, takeChildren)
+	}
 	since := j.v.names.moment()
-	r, _, err := s.leaser.DoLeased(ctx, &meta.Take{Volume: j.v.o.Volume, Ino: ino, Children: children}, meta.Want{})
+	r, _, err := s.leaser.DoLeased(ctx, &meta.Take{Volume: j.v.o.Volume, Ino: l.ino, Children: l.children, From: l.from, Names: uint32(names)}, meta.Want{})
 	take, ok := r.(*meta.TakeReply)
 	if err != nil || !ok {
-		j.refuse(ino, true)
+		j.refuse(l.ino, true)
 		return false
 	}
 	got := take.Granted && j.v.names.unchanged(s, take.Held, since, func() bool { return j.taken(s, take) })
-	j.refuse(ino, !got)
+	j.refuse(l.ino, !got)
 	if got {
 		j.stats.taken.Add(uint64(len(take.Held)))
 	}
@@ -110,10 +158,14 @@ func (j *journal) takeSought(ctx context.Context, s *session, op meta.Op) bool {
 	}
 	j.mu.Lock()
 	child, there := j.shadow.Child(lookup.Parent, lookup.Name)
-	wanted := there && j.usable(s) && s.unsettled.Load() == 0 && j.pending[lookup.Parent] > 0 && j.shadow.Holds(lookup.Parent) &&
-		!j.shadow.Has(child) && j.mayTake(child)
+	wanted := j.usable(s) && s.unsettled.Load() == 0 && j.pending[lookup.Parent] > 0 && j.shadow.Holds(lookup.Parent)
+	unknown := wanted && !j.shadow.Knows(lookup.Parent, lookup.Name) && j.mayTake(lookup.Parent)
+	wanted = wanted && there && !j.shadow.Has(child) && j.mayTake(child)
 	j.mu.Unlock()
-	return wanted && j.take(ctx, s, child, false)
+	if unknown {
+		return j.flush(ctx) == nil && j.takeNames(ctx, s, lack{ino: lookup.Parent, name: lookup.Name})
+	}
+	return wanted && j.take(ctx, s, lack{ino: child})
 }
 
 func (j *journal) few(s *session) bool {
@@ -122,25 +174,31 @@ func (j *journal) few(s *session) bool {
 	return j.owner == s && j.spare.left() < 2
 }
 
-// lacking tells which lease an operation lacks first, if it may be asked for now.
-func (j *journal) lacking(s *session, op meta.Op) (ino honeyant.Ino, children, ok bool) {
+// lacking tells what an operation lacks first, if it may be asked for now.
+func (j *journal) lacking(s *session, op meta.Op) (l lack, ok bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if !j.usable(s) || s.unsettled.Load() != 0 {
-		return 0, false, false
+		return lack{}, false
 	}
 	_, making := op.(*meta.Make)
 	if commit, ok := op.(*meta.Commit); ok && !j.shadow.Has(commit.Ino) {
 		if _, before := j.refused[commit.Ino]; !before { // one commit alone is not worth a question
 			j.noteRefusal(commit.Ino, refusal{})
-			return 0, false, false
+			return lack{}, false
 		}
 	}
 	for _, n := range namedBy(op) {
 		if !j.shadow.Has(n.ino) {
-			return n.ino, n.name != "" && !making, j.mayTake(n.ino)
+			return lack{ino: n.ino, children: n.name != "" && !making}, j.mayTake(n.ino)
 		}
-		if n.name == "" || making {
+		if n.name == "" {
+			continue
+		}
+		if !j.shadow.Knows(n.ino, n.name) {
+			return lack{ino: n.ino, name: n.name, children: !making}, j.mayTake(n.ino)
+		}
+		if making {
 			continue
 		}
 		child, there := j.shadow.Child(n.ino, n.name)
@@ -148,15 +206,15 @@ func (j *journal) lacking(s *session, op meta.Op) (ino honeyant.Ino, children, o
 			continue
 		}
 		if _, rmdir := op.(*meta.Rmdir); rmdir {
-			return child, true, j.mayTake(child)
+			return lack{ino: child, children: true}, j.mayTake(child)
 		}
 		// Its brothers and sisters are wanted soon; but what can not be had with them is asked for alone.
 		if j.mayTake(n.ino) {
-			return n.ino, true, true
+			return lack{ino: n.ino, children: true, from: meta.NameHash(n.name)}, true
 		}
-		return child, false, j.mayTake(child)
+		return lack{ino: child}, j.mayTake(child)
 	}
-	return 0, false, false
+	return lack{}, false
 }
 
 // mayTake tells whether an inode's lease was not refused lately. j.mu is held.
@@ -198,15 +256,17 @@ func (j *journal) taken(s *session, r *meta.TakeReply) bool {
 			return false
 		}
 	}
+	known := j.shadow.Until(r.Held[0])
 	fresh, err := j.shadow.Take(r)
 	if err != nil {
 		j.v.o.Log.Error("a lease that can not be used", "err", err)
 		return false
 	}
+	further := j.shadow.Until(r.Held[0]) > known
 	for _, ino := range fresh {
 		j.base[ino] = j.shadow.Version(ino)
 	}
-	return len(fresh) > 0
+	return further || len(fresh) > 0
 }
 
 // maxHeld bounds the inodes held exclusively.

@@ -2,9 +2,12 @@ package volume_test
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -320,6 +323,85 @@ func TestGivenBackFilesAreFoundByPages(t *testing.T) {
 		}
 	})
 }
+
+// A directory of more names than one answer tells is taken part after part by who removes it in the order of a listing, and whole by
+// who makes files in it; one for which there is no room is left to the leader.
+func TestLargeDirectoryIsTakenInParts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const files = 9000
+		c := volumetest.NewCluster(t, 2, 1<<30)
+		a, _ := c.OpenLeased(t, nil)
+		root := honeyant.Ino(honeyant.RootIno)
+		name := func(n int) string { return fmt.Sprintf("f%05d", n) }
+		var dirs []honeyant.Ino
+		for _, dir := range []string{"removed", "filled", "narrow"} {
+			d := mkdir(t, a, root, dir)
+			for n := range files {
+				save(t, a, d, name(n), nil)
+			}
+			dirs = append(dirs, d)
+		}
+		if err := a.Sync(bg); err != nil {
+			t.Fatal(err)
+		}
+		asked := func(s *volumetest.Leased, code meta.Code, do func()) int64 {
+			before := s.Calls[code].Load()
+			do()
+			return s.Calls[code].Load() - before
+		}
+		v, s := c.OpenLeased(t, nil)
+		if n := asked(s, meta.CodeUnlink, func() {
+			list := names(t, v, dirs[0]) // a's lease is recalled
+			time.Sleep(10 * time.Second) // and the conflict is over
+			slices.SortFunc(list, func(a, b string) int { return cmp.Compare(meta.NameHash(first(a)), meta.NameHash(first(b))) })
+			for _, e := range list {
+				time.Sleep(time.Millisecond)
+				if err := v.Unlink(bg, dirs[0], first(e)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}); n > 200 { // one file that is still leased elsewhere holds it up for 50 ms
+			t.Errorf("the leader was asked to remove %d of %d", n, files)
+		}
+		if n := asked(s, meta.CodeMake, func() {
+			for n := range 2000 {
+				if n == 1 { // the first one has recalled a's lease
+					time.Sleep(10 * time.Second)
+				}
+				save(t, v, dirs[1], "new"+name(n), nil)
+			}
+		}); n > 10 {
+			t.Errorf("the leader was asked to make %d of 2000", n)
+		}
+		// Half of the journal has room for some thousand names.
+		w, s := c.OpenLeased(t, func(o *volume.Options) { o.JournalMemory = 1 << 20 })
+		if n := asked(s, meta.CodeMake, func() {
+			for n := range 200 {
+				if n == 1 {
+					time.Sleep(10 * time.Second)
+				}
+				save(t, w, dirs[2], "new"+name(n), nil)
+			}
+		}); n < 150 {
+			t.Errorf("the leader was asked to make only %d of 200 for which there is no room", n)
+		}
+		for _, by := range []*volume.Volume{v, w} {
+			if err := by.Sync(bg); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for n, want := range []int{0, files + 2000, files + 200} {
+			for _, by := range []*volume.Volume{a, v, w} {
+				if got := len(names(t, by, dirs[n])); got != want {
+					t.Errorf("directory %d has %d names, want %d", n, got, want)
+				}
+			}
+		}
+	})
+}
+
+// first is the name in what names lists.
+func first(entry string) string { name, _, _ := strings.Cut(entry, " "); return name }
 
 // A directory that is too large to be taken stays held while its files, which were given back, are deleted.
 func TestLargeDirectoryStaysHeld(t *testing.T) {

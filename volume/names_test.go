@@ -17,11 +17,12 @@ import (
 
 // The suite holds with names remembered on both sides, however little room there is.
 func TestSuiteLeased(t *testing.T) {
-	for name, memory := range map[string]int64{"Default": 0, "LittleMemory": 2000} {
+	for name, change := range map[string]func(*volume.Options){
+		"Default": nil, "LittleMemory": func(o *volume.Options) { o.NameMemory = 2000 }, "Parts": func(o *volume.Options) { o.TakeNames = 2 },
+	} {
 		t.Run(name, func(t *testing.T) {
 			volumetest.Suite(t, func(t *testing.T) (a, b volumetest.FS) {
 				cluster := volumetest.NewCluster(t, 3, 1<<30)
-				change := func(o *volume.Options) { o.NameMemory = memory }
 				va, _ := cluster.OpenLeased(t, change)
 				vb, _ := cluster.OpenLeased(t, change)
 				return volumetest.OverVolume(va), volumetest.OverVolume(vb)

@@ -45,6 +45,7 @@ type Options struct {
 	NameMemory    int64         // names and attributes remembered under leases; default 3 MiB
 	NoLeases      bool          // remember none, though Meta is a Leaser
 	JournalMemory int64         // what is held under exclusive leases; default 4 MiB
+	TakeNames     int           // names of a directory asked for at a time; default 4096
 	NoJournal     bool          // make no changes under exclusive leases, though Meta is a Holder
 	FlushInterval time.Duration // what a crash of this machine may lose: dirty bytes and changes are sent before they are so old; default 1 s
 	Deadline      time.Duration // "volume-call": the longest any call waits for others; default 30 s
@@ -64,6 +65,7 @@ func (o *Options) setDefaults() {
 	setDefault(&o.ReadMemory, 8<<20)
 	setDefault(&o.NameMemory, 3<<20)
 	setDefault(&o.JournalMemory, 4<<20)
+	setDefault(&o.TakeNames, 4096)
 	setDefault(&o.FlushInterval, time.Second)
 	setDefault(&o.Deadline, 30*time.Second)
 	setDefault(&o.MapAge, 3*time.Second)
@@ -95,7 +97,7 @@ func (o *Options) Validate() error {
 	if o.WriteMemory < 0 || o.WriteMemory > 0 && o.WriteMemory < minPool {
 		faults = append(faults, errors.New("less than 64 KiB of WriteMemory"))
 	}
-	if o.ReadMemory < 0 || o.NameMemory < 0 || o.FlushInterval < 0 || o.Deadline < 0 || o.MapAge < 0 || o.SpaceWait < 0 {
+	if o.ReadMemory < 0 || o.NameMemory < 0 || o.TakeNames < 0 || o.FlushInterval < 0 || o.Deadline < 0 || o.MapAge < 0 || o.SpaceWait < 0 {
 		faults = append(faults, errors.New("negative size or duration"))
 	}
 	if len(faults) == 0 {

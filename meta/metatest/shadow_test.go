@@ -20,6 +20,7 @@ type shadowed struct {
 	next    honeyant.Ino
 	end     honeyant.Ino
 	local   int // operations that needed no leader
+	parts   int // further ones of directories that were held
 }
 
 // alone has every exclusive lease that there is.
@@ -119,8 +120,10 @@ func (s *shadowed) evaluate(op meta.Op) (meta.Reply, error) {
 // take asks for what an operation lacks.
 func (s *shadowed) take(op meta.Op) error {
 	var inos []honeyant.Ino
+	known := map[honeyant.Ino]string{} // the name that is to be known
 	name := func(dir honeyant.Ino, name string) {
 		inos = append(inos, dir)
+		known[dir] = name
 		if child, ok := s.shadow.Child(dir, name); ok {
 			inos = append(inos, child)
 		}
@@ -146,13 +149,18 @@ func (s *shadowed) take(op meta.Op) error {
 		return nil
 	}
 	for _, ino := range inos {
+		take := &meta.Take{Volume: honeyant.MainVolume, Ino: ino, Children: s.rng.IntN(2) == 0, Names: uint32(s.rng.IntN(4))}
 		if s.shadow.Has(ino) {
-			continue
+			if name, ok := known[ino]; !ok || s.shadow.Knows(ino, name) {
+				continue
+			}
+			s.parts++
+			take.From = s.shadow.Until(ino)
 		}
 		if err := s.flush(); err != nil {
 			return err
 		}
-		r, err := s.Bare.Do(&meta.Take{Volume: honeyant.MainVolume, Ino: ino, Children: s.rng.IntN(2) == 0})
+		r, err := s.Bare.Do(take)
 		if honeyant.KindOf(err) == honeyant.Stale {
 			return nil
 		}

@@ -6,7 +6,7 @@ Copy it beside labcore.py with systems/honeyant.py; needs iperf3 and root.
 
     model.py [--rates 200,800] [--out model.json]      links of 200 and then 800 Mbit/s in both directions
 """
-import argparse, hashlib, json, os, subprocess, sys, threading, time
+import argparse, hashlib, json, os, shutil, subprocess, sys, threading, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'systems'))
 import labcore
 from labcore import NODES, STORAGE, IP, BR, sh
@@ -278,6 +278,19 @@ def one_run(name, rates, speed, mib, bulk, small_rounds):
             s.umount(n)
             s.mount(n)
 
+        def room():
+            v = os.statvfs(s.mp('n4'))
+            return v.f_bavail * v.f_frsize
+
+        def emptied(d, before):
+            """what one way has stored is gone: placement prefers stores with room, and the plan's machines are empty"""
+            shutil.rmtree(d)
+            until = time.time() + 180
+            while room() < 0.98 * before and time.time() < until:
+                time.sleep(1)
+
+        empty = room()
+
         for way, policy in () if not bulk else (('equal workers', None), ('one honeypot', 'copies=1 placement=pinned:s1'), ('equal workers, first copy at home', 'copies=2 placement=local')):
             w = ways[way]
             alone = {x['machine']: x for x in w['each_alone']}
@@ -304,6 +317,7 @@ def one_run(name, rates, speed, mib, bulk, small_rounds):
                 others = dict(zip(NODES, NODES[1:] + NODES[:1]))
                 v = together([(lambda n=n: read('%s/all-%s' % (d[n], others[n])), mib // 2) for n in NODES])
                 measured(way + ': all four read', w['read_all']['mb_per_s'], v)
+            emptied(d['n4'], empty)
         if small_rounds:
             small_files(s, machines, small_rounds, rows, name, speed)
     finally:
