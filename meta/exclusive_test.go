@@ -468,7 +468,7 @@ func TestGraceKeepsExclusiveLeases(t *testing.T) {
 		b.renew()
 		wantOver(t, read, false)
 		wantOver(t, flush, false)
-		if lost := a.reclaim(meta.ReclaimedFile{OpenFile: file(d), Version: 1}, meta.ReclaimedFile{OpenFile: file(ino), Version: 1}); lost != nil {
+		if lost := a.reclaim(meta.ReclaimedFile{OpenFile: file(d), Version: 1}, meta.ReclaimedFile{OpenFile: file(ino)}); lost != nil {
 			t.Fatal(lost)
 		}
 		wantOver(t, flush, true)
@@ -519,6 +519,47 @@ func TestLateClaim(t *testing.T) {
 			t.Fatal(lost)
 		}
 		wantOver(t, flush, true)
+	})
+}
+
+// A session that misses one leader altogether has lost what others have changed under that one, whatever the next leader knows
+// of it; what was not changed, or by its own flush of which it has no answer, it keeps.
+func TestClaimAfterAMissedEpoch(t *testing.T) {
+	leaseRig(t, meta.LeaderOptions{}, func(t *testing.T, r *metatest.Replicas, l *meta.Leader, stop func()) {
+		d, e, g := makeDir(t, l, "d"), makeDir(t, l, "e"), makeDir(t, l, "g")
+		a, b := newLeaser(t, l), newLeaser(t, l)
+		for _, ino := range []honeyant.Ino{d, e, g} {
+			a.mustTake(ino)
+		}
+		numbers := a.reserve(10)
+		a.mustFlush(makeIn(g, "flushed", numbers)) // the answer does not arrive
+		left := mustDo(t, l.Direct(), &meta.GetAttr{Volume: 1, Ino: honeyant.RootIno}).Attr
+		stop()
+		l, stop = r.Lead(t, 1, meta.LeaderOptions{})
+		b.l = l
+		for range 3 { // the grace ends without a
+			b.renew()
+			time.Sleep(time.Second)
+		}
+		if _, err := b.change(chmod(e, 0o700)); err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		l, _ = r.Lead(t, 2, meta.LeaderOptions{})
+		a.l, b.l = l, l
+		lost := a.reclaim(
+			meta.ReclaimedFile{OpenFile: file(d), Version: 1},
+			meta.ReclaimedFile{OpenFile: file(e), Version: 1},
+			meta.ReclaimedFile{OpenFile: file(g), Version: 1, InFlight: true, Next: 2, NextCtime: honeyant.Time{Sec: 7}},
+			meta.ReclaimedFile{OpenFile: file(numbers), InFlight: true, Next: 1, NextCtime: honeyant.Time{Sec: 7}},
+			meta.ReclaimedFile{OpenFile: file(numbers + 1)}, // not flushed yet
+		)
+		if !slices.Equal(lost, []meta.OpenFile{file(e)}) {
+			t.Fatalf("lost %v, want %v alone (root is %+v)", lost, file(e), left)
+		}
+		if lost := a.reclaim(meta.ReclaimedFile{OpenFile: file(honeyant.RootIno), Version: 1, InFlight: true, Next: left.Version, NextCtime: honeyant.Time{Sec: 99}}); len(lost) != 1 {
+			t.Error("what has the right version by chance, and another ctime, is kept")
+		}
 	})
 }
 

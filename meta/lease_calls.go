@@ -13,6 +13,20 @@ import (
 type ReclaimedFile struct {
 	OpenFile
 	Version uint64 // Attr.Version as of its last flush that was answered, or of the Take; 0: it is not flushed yet
+
+	// A Flush that concerns it is under way, of which the session does not know whether it was carried out: then the
+	// inode's version and ctime are these, or it is gone if Next is 0.
+	InFlight  bool
+	Next      uint64
+	NextCtime honeyant.Time
+}
+
+// leftBy tells whether an inode is as the session left it: nobody else has changed it. there is false if it does not exist.
+func (f *ReclaimedFile) leftBy(a *honeyant.Attr, there bool) bool {
+	if !there {
+		return f.Version == 0 || f.InFlight && f.Next == 0
+	}
+	return a.Version == f.Version || f.InFlight && a.Version == f.Next && a.Ctime == f.NextCtime
 }
 
 // Claim is a part of what a session holds exclusively, as said to the leader of Epoch.
@@ -65,10 +79,10 @@ func (l *Leader) Reclaim(ctx context.Context, s honeyant.SessionID, c Claim) (lo
 	var fault error
 	e := l.state.consistent(func(r kv.Reader) {
 		tx := newTx(r, Env{})
-		lost = t.leases.reclaim(s, &c, func(f OpenFile) (uint64, bool) {
+		lost = t.leases.reclaim(s, &c, func(f OpenFile) (*honeyant.Attr, bool) {
 			var i Inode
 			ok := tx.load(inoKey(tabInode, f.Volume, f.Ino), i.fields)
-			return i.Attr.Version, ok
+			return &i.Attr, ok
 		})
 		fault = tx.err
 	})

@@ -344,30 +344,30 @@ func (t *leaseTable) claimed(id honeyant.SessionID) (all bool) {
 	return len(t.x.claims) == 0
 }
 
-// reclaim takes in what a session says it holds, and tells what of that it does not. version tells that of an inode
-// that exists, as of the applied state, which stands still.
-func (t *leaseTable) reclaim(id honeyant.SessionID, c *Claim, version func(OpenFile) (uint64, bool)) (lost []OpenFile) {
+// reclaim takes in what a session says it holds, and tells what of that it does not. attr tells of an inode that
+// exists, as of the applied state, which stands still.
+func (t *leaseTable) reclaim(id honeyant.SessionID, c *Claim, attr func(OpenFile) (*honeyant.Attr, bool)) (lost []OpenFile) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	_, unheard := t.unheard[id]
-	for _, f := range c.Files {
+	for n := range c.Files {
+		f := &c.Files[n]
 		e := t.inodes[f.OpenFile]
-		switch {
-		case t.x.over[id] || t.retired[id]:
-			lost = append(lost, f.OpenFile)
-		case e != nil && e.owner != nil:
-			if e.owner.id != id {
-				lost = append(lost, f.OpenFile)
-				continue
-			}
+		if e != nil && e.owner != nil && e.owner.id == id && !t.x.over[id] && !t.retired[id] {
 			e.owner.stamp = max(e.owner.stamp, c.Stamp)
-		case t.grace && unheard, t.untouched(id, &f, e, version): // nobody was let near it
-			t.own(id, f.OpenFile, c.Stamp)
-		default:
-			if _, there := version(f.OpenFile); there || f.Version != 0 { // else it gets it with the flush that makes it
-				lost = append(lost, f.OpenFile)
-			}
+			continue
 		}
+		a, there := attr(f.OpenFile)
+		switch {
+		case t.x.over[id] || t.retired[id] || e != nil && e.owner != nil || !f.leftBy(a, there):
+			lost = append(lost, f.OpenFile)
+		case t.grace && unheard, there && t.untouched(id, f.OpenFile, e):
+			// Nobody was let near it: not in this epoch, and had it been changed in one that the session has missed, it would not
+			// be as it was left.
+			t.own(id, f.OpenFile, c.Stamp)
+		case there:
+			lost = append(lost, f.OpenFile)
+		} // else it gets it with the flush that makes it
 	}
 	if c.Last {
 		t.claimed(id)
@@ -384,13 +384,12 @@ func (t *leaseTable) revived(id honeyant.SessionID) {
 	}
 }
 
-// untouched tells whether an inode is as its former holder left it, and free.
-func (t *leaseTable) untouched(id honeyant.SessionID, f *ReclaimedFile, e *leasedInode, version func(OpenFile) (uint64, bool)) bool {
+// untouched tells whether an inode that is as its former holder left it is free.
+func (t *leaseTable) untouched(id honeyant.SessionID, f OpenFile, e *leasedInode) bool {
 	if e != nil && (len(e.gates) > 0 || slices.ContainsFunc(e.holders, func(h leaseHolder) bool { return h.s.id != id || h.recall != 0 })) {
 		return false
 	}
-	now, there := version(f.OpenFile)
-	return there && now == f.Version && !t.opens.registeredElsewhere(id, f.OpenFile)
+	return !t.opens.registeredElsewhere(id, f)
 }
 
 // finish ends everything that a closed session holds, as soon as it can not use it any more.

@@ -37,6 +37,7 @@ type shadowed struct {
 	leaving bool   // only Commit may still look at it
 	used    uint64 // tick at which it was used last
 	version uint64 // Attr.Version now
+	ctime   honeyant.Time
 }
 
 // A Local is an operation to evaluate over a Shadow.
@@ -50,6 +51,7 @@ type Local struct {
 type Touched struct {
 	Ino     honeyant.Ino
 	Version uint64 // 0: the inode is gone
+	Ctime   honeyant.Time
 	Changed bool
 }
 
@@ -221,7 +223,7 @@ func (s *Shadow) Take(r *TakeReply) (fresh []honeyant.Ino, err error) {
 		if !ok {
 			return fresh, honeyant.E("meta.Take", honeyant.Corrupt, inoString(ino), errors.New("granted without its record"))
 		}
-		h := &shadowed{data: i.Data, dir: i.Attr.IsDir(), version: i.Attr.Version}
+		h := &shadowed{data: i.Data, dir: i.Attr.IsDir(), version: i.Attr.Version, ctime: i.Attr.Ctime}
 		if n == 0 {
 			h.gap, h.until = r.gap(), r.Until
 		}
@@ -352,7 +354,9 @@ func (s *Shadow) Do(l Local) (Reply, []Touched, error) {
 		all = s.apply(changes, all)
 	}
 	for n := range all {
-		all[n].Version = s.Version(all[n].Ino)
+		if h := s.held[all[n].Ino]; h != nil {
+			all[n].Version, all[n].Ctime = h.version, h.ctime
+		}
 	}
 	return reply, all, nil
 }
@@ -406,7 +410,7 @@ func (s *Shadow) putInode(ino honeyant.Ino, ch kv.Change) {
 		s.DropExtents(ino)
 		s.data[i.Data] = struct{}{} // it begins empty
 	}
-	h.data, h.version = i.Data, i.Attr.Version
+	h.data, h.version, h.ctime = i.Data, i.Attr.Version, i.Attr.Ctime
 }
 
 func (s *Shadow) change(ch kv.Change) {

@@ -40,6 +40,7 @@ type journal struct {
 	pending map[honeyant.Ino]int // records that change the inode
 	base    map[honeyant.Ino]uint64
 	records []*journalRecord // not acknowledged, in order
+	sent    int              // of these, under way to the leader in one Flush
 	bytes   int64            // of records
 	made    uint64           // records so far
 	done    uint64           // of these, acknowledged or lost
@@ -92,7 +93,7 @@ func (j *journal) clear() {
 	j.shadow = meta.NewShadow(j.v.o.Volume, j.v.isOpen, j.spare.take)
 	j.pending, j.base = map[honeyant.Ino]int{}, map[honeyant.Ino]uint64{}
 	j.refused, j.leaving = map[honeyant.Ino]refusal{}, map[honeyant.Ino]int{}
-	j.records, j.bytes = nil, 0
+	j.records, j.bytes, j.sent = nil, 0, 0
 	j.done = j.made
 	j.notify()
 }

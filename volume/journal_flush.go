@@ -111,6 +111,11 @@ func (j *journal) ask(s *session, batch []*journalRecord) (*meta.FlushReply, err
 	for _, r := range batch {
 		op.Records = append(op.Records, r.rec)
 	}
+	j.mu.Lock()
+	if j.owner == s && len(j.records) >= len(batch) && j.records[0] == batch[0] {
+		j.sent = len(batch)
+	}
+	j.mu.Unlock()
 	ctx, cancel := context.WithTimeoutCause(j.v.ctx, j.v.o.Deadline, errDeadline)
 	defer cancel()
 	r, held, err := s.leaser.DoLeased(ctx, op, meta.Want{Settled: func() { s.unsettled.Add(-1) }})
@@ -161,6 +166,7 @@ func (j *journal) acknowledge(s *session, batch []*journalRecord, reply *meta.Fl
 		}
 	}
 	j.takeOff(len(batch))
+	j.sent = 0
 	deleted := j.deleted(batch)
 	j.mu.Unlock()
 	if len(lost) > 0 {

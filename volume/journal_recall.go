@@ -135,12 +135,24 @@ func (j *journal) held(s *session) (files []meta.ReclaimedFile) {
 	if j.owner != s {
 		return nil
 	}
+	inFlight := map[honeyant.Ino]*meta.Touched{} // as the Flush that is under way leaves it
+	for _, r := range j.records[:j.sent] {
+		for n := range r.touched {
+			if r.touched[n].Changed {
+				inFlight[r.touched[n].Ino] = &r.touched[n]
+			}
+		}
+	}
 	add := func(ino honeyant.Ino) {
 		version, ok := j.base[ino]
 		if !ok && j.pending[ino] == 0 { // else it was born here: 0, the leader does not know it
 			version = j.shadow.Version(ino)
 		}
-		files = append(files, meta.ReclaimedFile{OpenFile: meta.OpenFile{Volume: j.v.o.Volume, Ino: ino}, Version: version})
+		f := meta.ReclaimedFile{OpenFile: meta.OpenFile{Volume: j.v.o.Volume, Ino: ino}, Version: version}
+		if t := inFlight[ino]; t != nil {
+			f.InFlight, f.Next, f.NextCtime = true, t.Version, t.Ctime
+		}
+		files = append(files, f)
 	}
 	j.shadow.Inodes(func(ino honeyant.Ino, _ bool, _ uint64) { add(ino) })
 	for ino := range j.pending {

@@ -167,6 +167,31 @@ func (r *reclaimRequest) fields(c *wire.Codec) {
 		wire.Uint(c, &f.Version)
 	})
 	c.Bool(&r.last)
+	if c.More() { // older sessions do not say it
+		r.flights(c)
+	}
+}
+
+// flights says what of the files is in a flush that is under way.
+func (r *reclaimRequest) flights(c *wire.Codec) {
+	var list []int
+	for n := range r.files {
+		if r.files[n].InFlight {
+			list = append(list, n)
+		}
+	}
+	wire.Slice(c, &list, maxOpens, func(c *wire.Codec, n *int) {
+		at := uint64(*n)
+		wire.Uint(c, &at)
+		if at >= uint64(len(r.files)) {
+			c.Failf("file %d of %d", at, len(r.files))
+			return
+		}
+		f := &r.files[at]
+		f.InFlight = true
+		wire.Uint(c, &f.Next)
+		wire.Time(c, &f.NextCtime)
+	})
 }
 
 func grantFields(c *wire.Codec, g *meta.Grant) {
