@@ -245,7 +245,42 @@ func (c *Colony) oneWriter(sustained bool) Throughput {
 }
 
 func (c *Colony) writer(w int, sustained bool) Throughput {
-	return least(append(c.bound(c.writeDemand(w), sustained), c.writeWindow(w)))
+	limits := append(c.bound(c.writeDemand(w), sustained), c.writeWindow(w))
+	if l, ok := c.slowStoreWindow(w); ok {
+		limits = append(limits, l)
+	}
+	return least(limits)
+}
+
+// slowStoreWindow is what a lone writer loses beside a slow store: all its chunks in flight may wait there while the others are
+// idle. Each chunk is paced by the slowest machine of its chain, which is that store or another one.
+func (c *Colony) slowStoreWindow(w int) (Limit, bool) {
+	if c.Way == WayBucket {
+		return Limit{}, false
+	}
+	own := c.Machines[w].Net.Value * tcpEfficiencyOf(c.Machines[w].Net)
+	slow, rest, share, name := math.Inf(1), own, 0.0, ""
+	for i, s := range c.shares(w) {
+		if s == 0 {
+			continue
+		}
+		rate := c.Machines[i].DiskWrite.Value
+		if i != w {
+			rate = min(rate, c.Machines[i].Net.Value*tcpEfficiencyOf(c.Machines[i].Net))
+		}
+		if rate < slow {
+			rest, slow = min(own, slow), rate
+			share, name = min(s, 1), c.Machines[i].Name
+		} else {
+			rest = min(rest, rate)
+		}
+	}
+	if share == 0 || share == 1 {
+		return Limit{}, false
+	}
+	n := chunksInFlight(c.Machines[w])
+	rate := chunkMB * closed(int(n), []float64{share * chunkMB / slow, (1 - share) * chunkMB / rest}, c.chunkWait(w)/1000)
+	return Limit{What: fmt.Sprintf("%.0f chunks in flight, which may all wait for %s", n, name), Capacity: rate, Demand: 1, MBps: rate}, rate > 0
 }
 
 func (c *Colony) allWriters(sustained bool) Throughput {
