@@ -727,7 +727,7 @@ func TestTakeTellsADirectoryInParts(t *testing.T) {
 					continue
 				}
 				name := string(rec.Key[21:])
-				if hash := meta.NameHash(name); names[name] || hash < r.From || hash >= r.Until {
+				if hash := meta.NameCookie(name); names[name] || hash < r.From || hash >= r.Until {
 					t.Fatalf("%s (%x) in the part from %x to %x, told before: %v", name, hash, r.From, r.Until, names[name])
 				}
 				names[name] = true

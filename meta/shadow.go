@@ -185,9 +185,6 @@ func (s *Shadow) Ahead(dir honeyant.Ino, name string) (names, whole uint64) {
 	return names, (1<<63-h.until)/max(h.gap, 1) + 1
 }
 
-// NameHash is the cookie of a name.
-func NameHash(name string) uint64 { return nameHash(name) }
-
 // Children calls fn for the known entries of a held directory that are held, too.
 func (s *Shadow) Children(dir honeyant.Ino, fn func(ino honeyant.Ino, dir bool)) {
 	if h := s.held[dir]; h == nil || !h.dir {

@@ -353,7 +353,7 @@ func TestLargeDirectoryIsTakenInParts(t *testing.T) {
 		if n := asked(s, meta.CodeUnlink, func() {
 			list := names(t, v, dirs[0]) // a's lease is recalled
 			time.Sleep(10 * time.Second) // and the conflict is over
-			slices.SortFunc(list, func(a, b string) int { return cmp.Compare(meta.NameHash(first(a)), meta.NameHash(first(b))) })
+			slices.SortFunc(list, func(a, b string) int { return cmp.Compare(meta.NameCookie(first(a)), meta.NameCookie(first(b))) })
 			for _, e := range list {
 				time.Sleep(time.Millisecond)
 				if err := v.Unlink(bg, dirs[0], first(e)); err != nil {

@@ -2,7 +2,6 @@ package systemd_test
 
 import (
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -67,27 +66,11 @@ func gatewayLives(c *container) {
 	if second == first {
 		c.t.Errorf("main process %s was killed and is still the main one", first)
 	}
-	var failed atomic.Int32
-	stop, done := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				if c.get() != "three" {
-					failed.Add(1)
-				}
-			}
-		}
-	}()
+	stop := c.keepAsking("three")
 	out := c.do("honeyant-gateway", "upgrade")
 	c.until(30*time.Second, "systemd to follow the successor", func() bool { return c.property(gatewayUnit, "MainPID") != second })
-	close(stop)
-	<-done
-	if n := failed.Load(); n > 0 {
-		c.t.Errorf("%d requests failed during an upgrade: %s", n, out)
+	if asked, failed := stop(); asked == 0 || failed > 0 {
+		c.t.Errorf("%d of %d requests failed during an upgrade: %s", failed, asked, out)
 	}
 	if s := c.property(gatewayUnit, "ActiveState"); s != "active" {
 		c.t.Errorf("after an upgrade the unit is %s", s)
@@ -103,34 +86,38 @@ func gatewayLives(c *container) {
 	}
 }
 
+// keepAsking asks the gateway again and again until stop, which tells how often and how often the answer was another than want.
+func (c *container) keepAsking(want string) (stop func() (asked, failed int)) {
+	over, done := make(chan struct{}), make(chan struct{})
+	asked, failed := 0, 0
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-over:
+				return
+			default:
+			}
+			asked++
+			if got := c.get(); got != want {
+				failed++
+				c.t.Logf("answered %q", got)
+			}
+		}
+	}()
+	return func() (int, int) { close(over); <-done; return asked, failed }
+}
+
 // socketHolds: systemd holds the ports, a request starts the gateway, and a restart refuses nobody.
 func socketHolds(c *container) {
 	c.do("systemctl", "start", socketUnit)
 	if got := c.get(); got != "three" { // starts it
 		c.t.Fatalf("the gateway behind the socket answers %q", got)
 	}
-	var asked, failed atomic.Int32
-	stop, done := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			asked.Add(1)
-			if got := c.get(); got != "three" {
-				failed.Add(1)
-				c.t.Logf("answered %q", got)
-			}
-		}
-	}()
+	stop := c.keepAsking("three")
 	c.do("systemctl", "restart", gatewayUnit)
-	close(stop)
-	<-done
-	if asked.Load() == 0 || failed.Load() > 0 {
-		c.t.Errorf("%d of %d requests failed during a restart behind the socket", failed.Load(), asked.Load())
+	if asked, failed := stop(); asked == 0 || failed > 0 {
+		c.t.Errorf("%d of %d requests failed during a restart behind the socket", failed, asked)
 	}
 	c.do("systemctl", "stop", socketUnit, gatewayUnit)
 }
