@@ -532,7 +532,7 @@ func TestClaimAfterAMissedEpoch(t *testing.T) {
 			a.mustTake(ino)
 		}
 		numbers := a.reserve(10)
-		a.mustFlush(makeIn(g, "flushed", numbers)) // the answer does not arrive
+		a.mustFlush(makeIn(g, "deleted", numbers+2), record(&meta.Unlink{Volume: 1, Parent: g, Name: "deleted"}), makeIn(g, "flushed", numbers)) // the answer does not arrive
 		left := mustDo(t, l.Direct(), &meta.GetAttr{Volume: 1, Ino: honeyant.RootIno}).Attr
 		stop()
 		l, stop = r.Lead(t, 1, meta.LeaderOptions{})
@@ -550,8 +550,9 @@ func TestClaimAfterAMissedEpoch(t *testing.T) {
 		lost := a.reclaim(
 			meta.ReclaimedFile{OpenFile: file(d), Version: 1},
 			meta.ReclaimedFile{OpenFile: file(e), Version: 1},
-			meta.ReclaimedFile{OpenFile: file(g), Version: 1, InFlight: true, Next: 2, NextCtime: honeyant.Time{Sec: 7}},
+			meta.ReclaimedFile{OpenFile: file(g), Version: 1, InFlight: true, Next: 4, NextCtime: honeyant.Time{Sec: 7}},
 			meta.ReclaimedFile{OpenFile: file(numbers), InFlight: true, Next: 1, NextCtime: honeyant.Time{Sec: 7}},
+			meta.ReclaimedFile{OpenFile: file(numbers + 2), Version: 1, InFlight: true}, // held, and therefore an orphan still
 			meta.ReclaimedFile{OpenFile: file(numbers + 1)}, // not flushed yet
 		)
 		if !slices.Equal(lost, []meta.OpenFile{file(e)}) {

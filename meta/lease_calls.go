@@ -15,7 +15,7 @@ type ReclaimedFile struct {
 	Version uint64 // Attr.Version as of its last flush that was answered, or of the Take; 0: it is not flushed yet
 
 	// A Flush that concerns it is under way, of which the session does not know whether it was carried out: then the
-	// inode's version and ctime are these, or it is gone if Next is 0.
+	// inode's version and ctime are these, or it is deleted if Next is 0.
 	InFlight  bool
 	Next      uint64
 	NextCtime honeyant.Time
@@ -25,6 +25,9 @@ type ReclaimedFile struct {
 func (f *ReclaimedFile) leftBy(a *honeyant.Attr, there bool) bool {
 	if !there {
 		return f.Version == 0 || f.InFlight && f.Next == 0
+	}
+	if f.InFlight && f.Next == 0 && a.Nlink == 0 {
+		return true // held inodes count as open: what was deleted stays until it is given back
 	}
 	return a.Version == f.Version || f.InFlight && a.Version == f.Next && a.Ctime == f.NextCtime
 }

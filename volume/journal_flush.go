@@ -160,7 +160,7 @@ func (j *journal) acknowledge(s *session, batch []*journalRecord, reply *meta.Fl
 			continue
 		}
 		for _, t := range r.touched {
-			if t.Changed && j.shadow.Has(t.Ino) {
+			if t.Changed && (j.shadow.Has(t.Ino) || j.pending[t.Ino] > 0) { // held, or deleted by a record to come
 				j.base[t.Ino] = t.Version
 			}
 		}

@@ -500,6 +500,46 @@ func TestOpenFlushComesFirst(t *testing.T) {
 	})
 }
 
+// What was deleted here is not lost when another leader asks who holds what: neither if its name went to the leader
+// before it was deleted, nor if the answer to its deletion is not there yet.
+func TestDeletedFilesAreClaimed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 2, 1<<30)
+		a, s := c.OpenLeased(t, nil)
+		d := mkdir(t, a, honeyant.RootIno, "d")
+		save(t, a, d, "f", pattern(100_000, 1))
+		before, _ := s.ExclusiveEra()
+		flushes := 0
+		around := func(op meta.Op, do func()) {
+			do()
+			if _, is := op.(*meta.Flush); !is {
+				return
+			}
+			switch flushes++; flushes {
+			case 1: // has made the file, and is not answered
+				if err := a.Unlink(bg, d, "f"); err != nil {
+					t.Error(err)
+				}
+			case 2: // has deleted it, and is not answered
+				changeEpoch(c, nil)
+				time.Sleep(time.Second) // it is claimed meanwhile
+			}
+		}
+		s.Around.Store(&around)
+		if err := a.Sync(bg); err != nil {
+			t.Fatal(err)
+		}
+		changeEpoch(c, nil)
+		time.Sleep(300 * time.Millisecond)
+		if err := a.Sync(bg); err != nil {
+			t.Error(err)
+		}
+		if after, ok := s.ExclusiveEra(); after != before || !ok || flushes != 2 || a.Stats().Journal.Lost > 0 {
+			t.Errorf("leases lost: %d, %d flushes, records lost: %d", after-before, flushes, a.Stats().Journal.Lost)
+		}
+	})
+}
+
 // Who asks the leader by number finds what was published.
 func TestPublish(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -26,6 +26,7 @@ type jotter struct {
 	mu      sync.Mutex // guards below
 	shadow  *meta.Shadow
 	records []jotted // not flushed
+	sent    int      // of these, in the flush that is under way
 	base    map[honeyant.Ino]uint64
 	next    honeyant.Ino // of numbers that are its own
 	end     honeyant.Ino
@@ -63,10 +64,21 @@ func newJotter(t *testing.T, s *remote.Session, seed uint64) *jotter {
 func (j *jotter) held() (files []meta.ReclaimedFile) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	seen := map[honeyant.Ino]bool{}
+	seen, inFlight := map[honeyant.Ino]bool{}, map[honeyant.Ino]meta.Touched{}
+	for _, r := range j.records[:j.sent] {
+		for _, touched := range r.touched {
+			if touched.Changed {
+				inFlight[touched.Ino] = touched
+			}
+		}
+	}
 	add := func(ino honeyant.Ino) {
 		if !seen[ino] {
-			files = append(files, meta.ReclaimedFile{OpenFile: meta.OpenFile{Volume: 1, Ino: ino}, Version: j.base[ino]})
+			f := meta.ReclaimedFile{OpenFile: meta.OpenFile{Volume: 1, Ino: ino}, Version: j.base[ino]}
+			if t, ok := inFlight[ino]; ok {
+				f.InFlight, f.Next, f.NextCtime = true, t.Version, t.Ctime
+			}
+			files = append(files, f)
 		}
 		seen[ino] = true
 	}
@@ -130,6 +142,7 @@ func (j *jotter) flush() {
 	for left > 0 {
 		j.mu.Lock()
 		batch := j.records[:min(left, 1+j.rng.IntN(8))]
+		j.sent = len(batch)
 		j.mu.Unlock()
 		op := &meta.Flush{Volume: 1}
 		for _, r := range batch {
@@ -156,12 +169,12 @@ func (j *jotter) flush() {
 		j.mu.Lock()
 		for _, r := range batch {
 			for _, touched := range r.touched {
-				if touched.Changed && j.shadow.Has(touched.Ino) {
+				if touched.Changed { // what was deleted here since then, too
 					j.base[touched.Ino] = touched.Version
 				}
 			}
 		}
-		j.records = j.records[len(batch):]
+		j.records, j.sent = j.records[len(batch):], 0
 		j.mu.Unlock()
 		left -= len(batch)
 	}
