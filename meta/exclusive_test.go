@@ -553,7 +553,7 @@ func TestClaimAfterAMissedEpoch(t *testing.T) {
 			meta.ReclaimedFile{OpenFile: file(g), Version: 1, InFlight: true, Next: 4, NextCtime: honeyant.Time{Sec: 7}},
 			meta.ReclaimedFile{OpenFile: file(numbers), InFlight: true, Next: 1, NextCtime: honeyant.Time{Sec: 7}},
 			meta.ReclaimedFile{OpenFile: file(numbers + 2), Version: 1, InFlight: true}, // held, and therefore an orphan still
-			meta.ReclaimedFile{OpenFile: file(numbers + 1)}, // not flushed yet
+			meta.ReclaimedFile{OpenFile: file(numbers + 1)},                             // not flushed yet
 		)
 		if !slices.Equal(lost, []meta.OpenFile{file(e)}) {
 			t.Fatalf("lost %v, want %v alone (root is %+v)", lost, file(e), left)

@@ -21,13 +21,20 @@ type ReclaimedFile struct {
 	NextCtime honeyant.Time
 }
 
+// SetInFlight says what the Flush that is under way leaves of the inode.
+func (f *ReclaimedFile) SetInFlight(t *Touched) {
+	if f.InFlight = true; !t.Deleted {
+		f.Next, f.NextCtime = t.Version, t.Ctime
+	}
+}
+
 // leftBy tells whether an inode is as the session left it: nobody else has changed it. there is false if it does not exist.
 func (f *ReclaimedFile) leftBy(a *honeyant.Attr, there bool) bool {
 	if !there {
 		return f.Version == 0 || f.InFlight && f.Next == 0
 	}
 	if f.InFlight && f.Next == 0 && a.Nlink == 0 {
-		return true // held inodes count as open: what was deleted stays until it is given back
+		return true // held inodes count as open: what was deleted stays until it is given back, unless the session said it is closed
 	}
 	return a.Version == f.Version || f.InFlight && a.Version == f.Next && a.Ctime == f.NextCtime
 }

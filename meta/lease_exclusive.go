@@ -361,6 +361,7 @@ func (t *leaseTable) reclaim(id honeyant.SessionID, c *Claim, attr func(OpenFile
 		switch {
 		case t.x.over[id] || t.retired[id] || e != nil && e.owner != nil || !f.leftBy(a, there):
 			lost = append(lost, f.OpenFile)
+		case !there && f.Version != 0: // its own flush has deleted it
 		case t.grace && unheard, there && t.untouched(id, f.OpenFile, e):
 			// Nobody was let near it: not in this epoch, and had it been changed in one that the session has missed, it would not
 			// be as it was left.

@@ -38,6 +38,7 @@ type shadowed struct {
 	used    uint64 // tick at which it was used last
 	version uint64 // Attr.Version now
 	ctime   honeyant.Time
+	deleted bool // has no name
 }
 
 // A Local is an operation to evaluate over a Shadow.
@@ -52,6 +53,7 @@ type Touched struct {
 	Ino     honeyant.Ino
 	Version uint64 // 0: the inode is gone
 	Ctime   honeyant.Time
+	Deleted bool // it has no name any more, or is gone
 	Changed bool
 }
 
@@ -220,7 +222,7 @@ func (s *Shadow) Take(r *TakeReply) (fresh []honeyant.Ino, err error) {
 		if !ok {
 			return fresh, honeyant.E("meta.Take", honeyant.Corrupt, inoString(ino), errors.New("granted without its record"))
 		}
-		h := &shadowed{data: i.Data, dir: i.Attr.IsDir(), version: i.Attr.Version, ctime: i.Attr.Ctime}
+		h := &shadowed{data: i.Data, dir: i.Attr.IsDir(), version: i.Attr.Version, ctime: i.Attr.Ctime, deleted: i.Attr.Nlink == 0}
 		if n == 0 {
 			h.gap, h.until = r.gap(), r.Until
 		}
@@ -352,7 +354,9 @@ func (s *Shadow) Do(l Local) (Reply, []Touched, error) {
 	}
 	for n := range all {
 		if h := s.held[all[n].Ino]; h != nil {
-			all[n].Version, all[n].Ctime = h.version, h.ctime
+			all[n].Version, all[n].Ctime, all[n].Deleted = h.version, h.ctime, h.deleted
+		} else {
+			all[n].Deleted = true
 		}
 	}
 	return reply, all, nil
@@ -407,7 +411,7 @@ func (s *Shadow) putInode(ino honeyant.Ino, ch kv.Change) {
 		s.DropExtents(ino)
 		s.data[i.Data] = struct{}{} // it begins empty
 	}
-	h.data, h.version, h.ctime = i.Data, i.Attr.Version, i.Attr.Ctime
+	h.data, h.version, h.ctime, h.deleted = i.Data, i.Attr.Version, i.Attr.Ctime, i.Attr.Nlink == 0
 }
 
 func (s *Shadow) change(ch kv.Change) {

@@ -295,6 +295,9 @@ func outlive(t *testing.T, seed uint64, journal bool) {
 	var sessions []*volumetest.Leased
 	for i := range 3 {
 		v, s, r := openOverRoad(t, c, [2]uint64{seed, uint64(i)}, func(o *volume.Options) { o.NoJournal = !journal })
+		if journal {
+			r.Most, r.Slow = 10*time.Millisecond, 20
+		}
 		volumes, sessions, roads = append(volumes, v), append(sessions, s), append(roads, r)
 	}
 	dir := mkdir(t, volumes[0], honeyant.RootIno, "d")
@@ -310,6 +313,9 @@ func outlive(t *testing.T, seed uint64, journal bool) {
 	for _, s := range sessions {
 		if slots, open := s.Status(); slots+open != 0 {
 			t.Errorf("session %d: %d slots, %d files", s.ID(), slots, open)
+		}
+		if lost, _ := s.ExclusiveEra(); lost > 0 {
+			t.Errorf("session %d lost leases %d times, though it was never out of touch for longer than they last", s.ID(), lost)
 		}
 	}
 	if n := orphansOf(t, c); c.Leader.Opens() != 0 || n != 0 && !journal { // who holds an orphan exclusively may keep it

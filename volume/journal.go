@@ -320,12 +320,13 @@ func (j *journal) madeHere(ino honeyant.Ino) bool {
 	return false
 }
 
-// open tells the attributes of an inode that is held; ok false: it has to be opened at the leader.
-func (j *journal) open(ino honeyant.Ino) (honeyant.Attr, bool) {
-	if !j.holds(ino) {
-		return honeyant.Attr{}, false
+// open tells the attributes of an inode that is held; ok false: it has to be opened at the leader. So has one without a
+// name, which may be deleted there as one that nobody has open (closes).
+func (j *journal) open(ino honeyant.Ino) (a honeyant.Attr, ok bool) {
+	if j.holds(ino) {
+		a, ok = j.attr(ino)
 	}
-	return j.attr(ino)
+	return a, ok && a.Nlink > 0
 }
 
 // closed is called when nobody here has the inode open any more: one without a name is given back then.

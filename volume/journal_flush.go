@@ -167,8 +167,8 @@ func (j *journal) acknowledge(s *session, batch []*journalRecord, reply *meta.Fl
 	}
 	j.takeOff(len(batch))
 	j.sent = 0
-	deleted := j.deleted(batch)
 	j.mu.Unlock()
+	deleted := j.v.names.forgetDropped(func() []honeyant.Ino { return j.dropDeleted(s, batch) })
 	if len(lost) > 0 {
 		if kind != honeyant.NoSpace { // what to call it is the leader's business: here it is lost
 			kind = honeyant.Unavailable
@@ -203,8 +203,13 @@ func (j *journal) takeOff(n int) {
 	j.notify()
 }
 
-// deleted lists inodes of which nothing is left here, whose leases the leader may forget. j.mu is held.
-func (j *journal) deleted(batch []*journalRecord) (gone []honeyant.Ino) {
+// dropDeleted lets go of inodes of which nothing is left here, whose leases the leader may forget.
+func (j *journal) dropDeleted(s *session, batch []*journalRecord) (gone []honeyant.Ino) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.owner != s {
+		return nil
+	}
 	for _, r := range batch {
 		for _, t := range r.touched {
 			if !t.Changed || j.pending[t.Ino] > 0 {

@@ -57,11 +57,17 @@ func (j *journal) surrender(s *session, inos []honeyant.Ino) []honeyant.Ino {
 			return inos // the leader takes the leases in the end
 		}
 		j.registerOpen(ctx, inos)
-		if j.drop(s, inos) {
+		dropped := false
+		j.v.names.forgetDropped(func() []honeyant.Ino {
+			if dropped = j.drop(s, inos); dropped {
+				return inos
+			}
+			return nil
+		})
+		if dropped {
 			break
 		}
 	}
-	j.v.names.forgetInos(inos)
 	j.v.names.tell(inos)
 	j.giveBack(s, inos)
 	return inos
@@ -150,7 +156,7 @@ func (j *journal) held(s *session) (files []meta.ReclaimedFile) {
 		}
 		f := meta.ReclaimedFile{OpenFile: meta.OpenFile{Volume: j.v.o.Volume, Ino: ino}, Version: version}
 		if t := inFlight[ino]; t != nil {
-			f.InFlight, f.Next, f.NextCtime = true, t.Version, t.Ctime
+			f.SetInFlight(t)
 		}
 		files = append(files, f)
 	}

@@ -393,12 +393,15 @@ func (n *nameCache) unchanged(s *session, inos []honeyant.Ino, since uint64, fn 
 	return true
 }
 
-// forgetInos drops what is remembered of inodes, and what is on its way.
-func (n *nameCache) forgetInos(inos []honeyant.Ino) {
+// forgetDropped runs drop, by which the journal lets go of the inodes that it tells, and forgets what was on its way of them
+// meanwhile: in one step, for that may be older than what the journal has said. drop must not wait.
+func (n *nameCache) forgetDropped(drop func() []honeyant.Ino) []honeyant.Ino {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	inos := drop()
 	n.dropAll(inos)
 	n.bump(inos)
+	return inos
 }
 
 // child is what a name is remembered to stand for.

@@ -172,6 +172,7 @@ func (s *Session) claim() {
 		return // the session is being closed
 	}
 	files := h.Held()
+	said := files
 	var lost []meta.OpenFile
 	for first := true; first || len(files) > 0; first = false {
 		r := reclaimRequest{session: s.id, epoch: epoch, stamp: s.opens.next(), files: files[:min(len(files), maxOpens)]}
@@ -184,9 +185,9 @@ func (s *Session) claim() {
 		}
 		lost = append(lost, gone...)
 	}
-	x.mu.Lock()
-	lost = slices.DeleteFunc(lost, func(f meta.OpenFile) bool { return x.gone[f] > began })
-	x.mu.Unlock()
+	if len(lost) > 0 {
+		lost = x.stillHeld(lost, began, said, h.Held())
+	}
 	if len(lost) > 0 {
 		x.lost.Add(1)
 		s.o.Log.Warn("exclusive leases were lost", "session", s.id, "inodes", len(lost))
@@ -199,6 +200,23 @@ func (s *Session) claim() {
 		s.leases.declared = epoch
 	}
 	s.kick()
+}
+
+// stillHeld leaves out what was given back since the moment began, and what is held otherwise now than was said: if the answer to
+// a claim does not arrive, it is made again, and the leader may have heard more of such a file after the first time. If it was
+// lost nevertheless, it refuses that.
+func (x *exclusives) stillHeld(lost []meta.OpenFile, began uint64, said, now []meta.ReclaimedFile) []meta.OpenFile {
+	as := map[meta.OpenFile]meta.ReclaimedFile{}
+	for _, f := range said {
+		as[f.OpenFile] = f
+	}
+	same := map[meta.OpenFile]bool{}
+	for _, f := range now {
+		same[f.OpenFile] = as[f.OpenFile] == f
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return slices.DeleteFunc(lost, func(f meta.OpenFile) bool { return !same[f] || x.gone[f] > began })
 }
 
 func (s *Session) reclaim(r *reclaimRequest) (lost []meta.OpenFile, err error) {

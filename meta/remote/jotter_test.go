@@ -76,7 +76,7 @@ func (j *jotter) held() (files []meta.ReclaimedFile) {
 		if !seen[ino] {
 			f := meta.ReclaimedFile{OpenFile: meta.OpenFile{Volume: 1, Ino: ino}, Version: j.base[ino]}
 			if t, ok := inFlight[ino]; ok {
-				f.InFlight, f.Next, f.NextCtime = true, t.Version, t.Ctime
+				f.SetInFlight(&t)
 			}
 			files = append(files, f)
 		}
