@@ -296,7 +296,7 @@ func outlive(t *testing.T, seed uint64, journal bool) {
 	for i := range 3 {
 		v, s, r := openOverRoad(t, c, [2]uint64{seed, uint64(i)}, func(o *volume.Options) { o.NoJournal = !journal })
 		if journal {
-			r.Most, r.Slow = 10*time.Millisecond, 20
+			r.Bound(10*time.Millisecond, 20)
 		}
 		volumes, sessions, roads = append(volumes, v), append(sessions, s), append(roads, r)
 	}

@@ -67,6 +67,13 @@ func (r *Road) delay() time.Duration {
 	return d
 }
 
+// Bound changes Most and Slow while the road is used.
+func (r *Road) Bound(most time.Duration, slow int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Most, r.Slow = most, slow
+}
+
 // CutFor loses whatever is under way until d from now.
 func (r *Road) CutFor(d time.Duration) {
 	r.mu.Lock()
