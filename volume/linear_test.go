@@ -86,6 +86,7 @@ func linearRun(t *testing.T, seed uint64) {
 	var roads []*rpctest.Road
 	for i := range 3 {
 		v, _, r := openOverRoad(t, c, [2]uint64{seed, uint64(i)}, func(o *volume.Options) { o.TakeNames = i }) // 0: as many as fit
+		r.Bound(20*time.Millisecond, 20)
 		volumes, roads = append(volumes, v), append(roads, r)
 	}
 	reg, err := volumes[0].Make(bg, volume.NewNode{Parent: honeyant.RootIno, Name: "reg", Mode: honeyant.ModeFile | 0o644})
