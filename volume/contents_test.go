@@ -287,7 +287,7 @@ func TestOpenFilesOutliveUnlinks(t *testing.T) {
 func outlive(t *testing.T, seed uint64, journal bool) {
 	longest := 3 * time.Second
 	if journal { // who is cut off for longer than its leases last counts as crashed
-		longest = 500 * time.Millisecond
+		longest = 300 * time.Millisecond
 	}
 	c := volumetest.NewCluster(t, 1, 1<<30)
 	var volumes []*volume.Volume

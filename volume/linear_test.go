@@ -125,7 +125,7 @@ func linearRun(t *testing.T, seed uint64) {
 	}
 	// Cuts shorter than leases last. Who is out of touch for longer may keep what it changed though others have looked meanwhile
 	// and seen the state before (decision 0015): then the history would not be one.
-	end := trouble(c, roads, seed, 500*time.Millisecond, 700*time.Millisecond)
+	end := trouble(c, roads, seed, 500*time.Millisecond, 400*time.Millisecond)
 	clients.Wait()
 	end()
 	hits, misses, recalls, local, lost := uint64(0), uint64(0), uint64(0), uint64(0), uint64(0)

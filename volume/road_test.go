@@ -50,7 +50,9 @@ func trouble(c *volumetest.Cluster, roads []*rpctest.Road, seed uint64, every, l
 			case <-time.After(time.Duration(rng.ExpFloat64() * float64(every))):
 			}
 			if n := rng.IntN(5); n < 3 {
-				roads[n].CutFor(time.Duration(rng.Int64N(int64(longest))))
+				if time.Since(roads[n].CutUntil()) > time.Second { // it has had time to come back
+					roads[n].CutFor(time.Duration(rng.Int64N(int64(longest))))
+				}
 			} else {
 				c.CutQuorum(true)
 				time.Sleep(time.Duration(rng.Int64N(int64(300 * time.Millisecond))))
