@@ -49,7 +49,10 @@ type journal struct {
 	spare   inodeNumbers
 	refused map[honeyant.Ino]refusal
 	leaving map[honeyant.Ino]int // being given back: not to be taken meanwhile
-	full    time.Time            // until then the leader is asked for changes that need room for metadata
+
+	// Dropped here, while the leader may still count on the lease: an answer that it says to be covered is so only until then.
+	returning map[honeyant.Ino]int
+	full      time.Time // until then the leader is asked for changes that need room for metadata
 
 	wake chan struct{} // holds 1
 
@@ -92,7 +95,7 @@ func newJournal(v *Volume, max int64) *journal {
 func (j *journal) clear() {
 	j.shadow = meta.NewShadow(j.v.o.Volume, j.v.isOpen, j.spare.take)
 	j.pending, j.base = map[honeyant.Ino]int{}, map[honeyant.Ino]uint64{}
-	j.refused, j.leaving = map[honeyant.Ino]refusal{}, map[honeyant.Ino]int{}
+	j.refused, j.leaving, j.returning = map[honeyant.Ino]refusal{}, map[honeyant.Ino]int{}, map[honeyant.Ino]int{}
 	j.records, j.bytes, j.sent = nil, 0, 0
 	j.done = j.made
 	j.notify()
@@ -179,6 +182,27 @@ func (j *journal) has(ino honeyant.Ino) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.shadow.Has(ino)
+}
+
+// isReturning tells whether the lease on an inode is being given back. Used with nameCache.mu held.
+func (j *journal) isReturning(ino honeyant.Ino) bool {
+	if j == nil {
+		return false
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.returning[ino] > 0
+}
+
+// endReturning is called when the leader has the leases back, or the session is over. nameCache.mu is held.
+func (j *journal) endReturning(inos []honeyant.Ino) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, ino := range inos {
+		if j.returning[ino]--; j.returning[ino] <= 0 {
+			delete(j.returning, ino)
+		}
+	}
 }
 
 // append records a change. j.mu is held.

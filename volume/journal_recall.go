@@ -59,10 +59,15 @@ func (j *journal) surrender(s *session, inos []honeyant.Ino) []honeyant.Ino {
 		j.registerOpen(ctx, inos)
 		dropped := false
 		j.v.names.forgetDropped(func() []honeyant.Ino {
-			if dropped = j.drop(s, inos); dropped {
-				return inos
+			if dropped = j.drop(s, inos); !dropped {
+				return nil
 			}
-			return nil
+			j.mu.Lock()
+			defer j.mu.Unlock()
+			for _, ino := range inos {
+				j.returning[ino]++
+			}
+			return inos
 		})
 		if dropped {
 			break
@@ -70,6 +75,7 @@ func (j *journal) surrender(s *session, inos []honeyant.Ino) []honeyant.Ino {
 	}
 	j.v.names.tell(inos)
 	j.giveBack(s, inos)
+	j.v.names.returned(inos)
 	return inos
 }
 

@@ -307,21 +307,27 @@ func (j *journal) makeRoom(s *session) {
 		}
 		idle = append(idle, ino)
 	}
-	j.mu.Lock()
-	gone := idle[:0]
-	for _, ino := range idle {
-		if j.owner == s && j.pending[ino] == 0 && !j.v.inUse(ino) {
-			j.shadow.Drop(ino)
-			delete(j.base, ino)
-			j.leaving[ino]++
-			gone = append(gone, ino)
+	gone := j.v.names.forgetDropped(func() []honeyant.Ino {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		gone := idle[:0]
+		for _, ino := range idle {
+			if j.owner == s && j.pending[ino] == 0 && !j.v.inUse(ino) {
+				j.shadow.Drop(ino)
+				delete(j.base, ino)
+				j.leaving[ino]++
+				j.returning[ino]++
+				gone = append(gone, ino)
+			}
 		}
+		return gone
+	})
+	if len(gone) == 0 {
+		return
 	}
-	j.mu.Unlock()
-	if len(gone) > 0 {
-		j.v.names.tell(gone)
-	}
+	j.v.names.tell(gone)
 	j.giveBack(s, gone)
+	j.v.names.returned(gone)
 	j.mu.Lock()
 	j.left(gone)
 	j.mu.Unlock()

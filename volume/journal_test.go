@@ -540,6 +540,47 @@ func TestDeletedFilesAreClaimed(t *testing.T) {
 	})
 }
 
+// What the leader answers while a lease is being given back that nobody has asked for, it takes to be covered by that one: it is
+// not remembered, since nobody would be recalled when it changes.
+func TestAnswersUnderAReturningLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 2, 1<<30)
+		a, s := c.OpenLeased(t, nil)
+		b, _ := c.OpenLeased(t, nil)
+		d := mkdir(t, a, honeyant.RootIno, "d")
+		f := save(t, a, d, "f", pattern(100, 1))
+		if err := a.Sync(bg); err != nil {
+			t.Fatal(err)
+		}
+		asked := 0
+		ask := func(files []meta.OpenFile) {
+			for _, file := range files {
+				if file.Ino == f {
+					asked++
+					if _, err := a.GetAttr(bg, f); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		}
+		s.Returning.Store(&ask)
+		if _, err := b.Lookup(bg, d, "other"); honeyant.KindOf(err) != honeyant.NotExist { // f goes with its directory
+			t.Fatal(err)
+		}
+		if asked == 0 {
+			t.Fatal("f was not given back")
+		}
+		for mode := uint32(0o600); mode < 0o606; mode++ {
+			if _, err := b.SetAttr(bg, &meta.SetAttr{Ino: f, Valid: meta.SetMode, Mode: mode}); err != nil {
+				t.Fatal(err)
+			}
+			if at, err := a.GetAttr(bg, f); err != nil || at.Mode&0o777 != mode {
+				t.Fatalf("mode %o is seen as %o: %v", mode, at.Mode&0o777, err)
+			}
+		}
+	})
+}
+
 // Who asks the leader by number finds what was published.
 func TestPublish(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -109,6 +109,18 @@ func (n *nameCache) forget(files []meta.OpenFile) {
 	}
 }
 
+// returned is told that exclusive leases have been given back: what was answered under them is not covered by any lease now.
+func (n *nameCache) returned(inos []honeyant.Ino) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.journal.endReturning(inos)
+	n.gen++
+	for _, ino := range inos {
+		n.recalled[genSlot(ino)] = n.gen
+	}
+	n.dropAll(inos)
+}
+
 // adopt makes s the owner of what will be remembered.
 func (n *nameCache) adopt(s *session) {
 	n.mu.Lock()
@@ -339,7 +351,7 @@ func (n *nameCache) learn(s *session, op meta.Op, r meta.Reply, err error, held 
 	}
 	may := func(ino honeyant.Ino) bool {
 		slot := genSlot(ino)
-		return n.recalled[slot] <= since && n.changed[slot] <= since && n.busy[ino] == 0 && !excepted(held, ino) && !n.journal.has(ino)
+		return n.recalled[slot] <= since && n.changed[slot] <= since && n.busy[ino] == 0 && !excepted(held, ino) && !n.journal.has(ino) && !n.journal.isReturning(ino)
 	}
 	attr := func(a honeyant.Attr) {
 		if may(a.Ino) {

@@ -233,7 +233,7 @@ type effect struct {
 
 // may tells whether the lease lasts.
 func (e *effect) may(ino honeyant.Ino) bool {
-	return ino != 0 && e.n.recalled[genSlot(ino)] <= e.since && !excepted(e.held, ino)
+	return ino != 0 && e.n.recalled[genSlot(ino)] <= e.since && !excepted(e.held, ino) && !e.n.journal.isReturning(ino)
 }
 
 // alone tells whether no other change of this volume was under way meanwhile.

@@ -18,6 +18,8 @@ type Leased struct {
 	Calls [256]atomic.Int64
 	// Around is called around each operation, if set: it calls do.
 	Around atomic.Pointer[func(op meta.Op, do func())]
+	// Returning is called before exclusive leases are given back, if set.
+	Returning atomic.Pointer[func(files []meta.OpenFile)]
 }
 
 // NewLeased opens a session with the leader in this process. It ends with the test.
@@ -52,6 +54,14 @@ func (l *Leased) Do(ctx context.Context, op meta.Op) (r meta.Reply, err error) {
 func (l *Leased) DoLeased(ctx context.Context, op meta.Op, w meta.Want) (r meta.Reply, held meta.Held, err error) {
 	l.around(op, func() { r, held, err = l.Session.DoLeased(ctx, op, w) })
 	return r, held, err
+}
+
+// Return gives exclusive leases back, see remote.Session.
+func (l *Leased) Return(ctx context.Context, files []meta.OpenFile) error {
+	if returning := l.Returning.Load(); returning != nil {
+		(*returning)(files)
+	}
+	return l.Session.Return(ctx, files)
 }
 
 func (l *Leased) around(op meta.Op, do func()) {
