@@ -81,9 +81,8 @@ func (j *journal) takeFor(ctx context.Context, s *session, op meta.Op) bool {
 	if j.few(s) && !j.reserve(ctx, s) {
 		return false
 	}
-	// The answer must not know less than the journal. So far this waits for a directory that is not held, too,
-	// of which the journal has nothing.
-	if (l.children || l.name != "") && j.flush(ctx) != nil {
+	// The answer must not know less than the journal, which has nothing of a directory that is not held.
+	if (l.name != "" || l.children && j.has(l.ino)) && j.flush(ctx) != nil {
 		return false
 	}
 	if l.name != "" {
