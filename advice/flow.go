@@ -21,6 +21,7 @@ const (
 	cpuWriteStore  = 3.8
 	cpuReadClient  = 2.1
 	cpuReadStore   = 1.2
+	cpuReadOwn     = 1.2 // of a copy that the reader's own machine keeps, all of it
 )
 
 const (
@@ -99,9 +100,9 @@ func (c *Colony) writeDemand(w int) demand {
 // it is chosen: replicas are asked in the order in which they have answered so far.
 func (c *Colony) readDemand(w int, own bool) demand {
 	d := newDemand(len(c.Machines))
-	d.cpu[w] += cpuReadClient / 1000
 	if c.Way == WayBucket {
 		d.in[w] = 1
+		d.cpu[w] += cpuReadClient / 1000
 		return d
 	}
 	share := make([]float64, len(c.Machines))
@@ -119,7 +120,7 @@ func (c *Colony) readDemand(w int, own bool) demand {
 		here = share[w] * float64(c.K) / c.perByte() / float64(c.K) // one of the parts
 	}
 	d.diskRead[w] += here
-	d.cpu[w] += here * cpuReadStore / 1000
+	d.cpu[w] += (here*cpuReadOwn + (1-here)*cpuReadClient) / 1000
 	others := 0.0
 	for i := range share {
 		if i != w {

@@ -172,6 +172,19 @@ func TestModelBesideTheLab(t *testing.T) {
 	}
 }
 
+// The same for a reader of its own machine's copies: no link has a part in it.
+func TestModelOfOwnCopiesBesideTheLab(t *testing.T) {
+	for _, c := range []struct{ disk, measured float64 }{{1291, 1147}, {207, 208}, {78, 78.5}} {
+		home := Colony{Machines: evens(4), Way: WayLocal, Copies: 2}
+		home.Machines[1].DiskRead, home.Machines[1].Speed, home.Machines[1].Cores = Figure{c.disk, Given, ""}, Figure{1, Given, ""}, Figure{2, Given, ""}
+		model := home.reader(1, true, false)
+		t.Logf("disk of %.0f MB/s: model %.0f MB/s by %s, measured %.0f, ratio %.2f", c.disk, model.MBps, model.By, c.measured, model.MBps/c.measured)
+		if r := model.MBps / c.measured; r < 0.75 || r > 1.25 {
+			t.Errorf("disk of %.0f MB/s: model %.0f MB/s, measured %.0f", c.disk, model.MBps, c.measured)
+		}
+	}
+}
+
 // The mean time to loss against the closed forms in the literature, and against a simulation.
 func TestChain(t *testing.T) {
 	const die, heal = 1e-5, 0.5

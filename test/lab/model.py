@@ -80,6 +80,18 @@ def disk_rates(d):
     return w, r
 
 
+def disk_read(d, group):
+    """MB/s read with O_DIRECT by a process of a control group"""
+    f, mib = d + '/disk-probe', 256
+    sh('dd if=/dev/zero of=%s bs=1M count=%d oflag=direct conv=fsync' % (f, mib))
+    try:
+        t = time.time()
+        sh("echo $$ >%s; exec dd if=%s of=/dev/null bs=1M iflag=direct" % (group, f))
+        return mib * 1.048576 / (time.time() - t)
+    finally:
+        os.unlink(f)
+
+
 BLOCK = os.urandom(8 << 20)
 
 
@@ -224,6 +236,43 @@ def small_files(s, machines, rounds, rows, run, full):
         measured('files of 4 KiB, two machines in one directory, n4', before['shared_4kib'], 600, rates['n4'], (c, cpu_seconds(s)), probe()['shared_4kib'], o)
 
 
+def disk_limited(s, node, mb_per_s):
+    """From now on whoever is in the group that is answered, which node's daemons and mounts are, reads node's disk at that
+    rate (0: as it can)."""
+    group = '/sys/fs/cgroup/blkio/fslab-' + node
+    os.makedirs(group, exist_ok=True)
+    device = os.stat(s.disk(node)).st_dev
+    with open(group + '/blkio.throttle.read_bps_device', 'w') as f:
+        f.write('%d:%d %d' % (os.major(device), os.minor(device), mb_per_s * MB))
+    for pid in s.pids(node):
+        with open(group + '/cgroup.procs', 'w') as f:
+            f.write(str(pid))
+    return group + '/cgroup.procs'
+
+
+def own_copies(s, way, path, rounds, rows, run):
+    """n2 reads a file of which it has a copy, on disks of three speeds. Nothing of it is in a cache. way asks the plan for
+    a disk that is as quick as n2's was just before and after."""
+    for limit in (0, 200, 80):
+        for k in range(rounds):
+            s.umount('n2')
+            s.mount('n2')
+            group = disk_limited(s, 'n2', limit)
+            disk = disk_read(s.disk('n2'), group)
+            labcore.drop_caches()
+            o, c, mine = Others(s), cpu_seconds(s), time.process_time()
+            v = read(path)
+            o, after, mine = o.percent(), cpu_seconds(s), time.process_time() - mine
+            disk = (disk + disk_read(s.disk('n2'), group)) / 2
+            gb = os.path.getsize(path) / 1e9
+            model = way(disk)
+            row = {'others_pct': o, 'run': run, 'round': k, 'what': 'first copy at home: n2 alone reads its own, disk of ' + (str(limit) if limit else 'any') + ' MB/s', 'unit': 'MB/s', 'model': round(model, 1), 'measured': round(v, 1),
+                   'ratio': round(model / v, 2), 'disk': round(disk), 'cpu_s_per_gb_or_1000_files': round((sum(after.values()) - sum(c.values()) + mine) / gb, 2)}
+            rows.append(row)
+            print(json.dumps(row), flush=True)
+    disk_limited(s, 'n2', 0)
+
+
 def medians(rows):
     """One row for each thing that was measured in several rounds: the median of the rounds in which others used at most
     a tenth of the processors, or where there were fewer than three of those, of the three in which they used least."""
@@ -237,7 +286,7 @@ def medians(rows):
         yield {'run': run, 'what': what, 'unit': rs[0]['unit'], 'model': mid('model'), 'measured': mid('measured'), 'ratio': round(mid('model') / mid('measured'), 2), 'others_pct': rs[-1].get('others_pct', '')}
 
 
-def one_run(name, rates, speed, mib, bulk, small_rounds):
+def one_run(name, rates, speed, mib, bulk, own_rounds, small_rounds):
     labcore.net_up('raw')
     shape(rates)
     labcore.disks_up()
@@ -309,11 +358,15 @@ def one_run(name, rates, speed, mib, bulk, small_rounds):
             home = way.endswith('home')
             for n in NODES:
                 again(n)
-            c = cpu_seconds(s)
-            n = 'n2' if home else 'n4'
-            v = read('%s/one-%s' % (d[n], n))
-            measured('%s: %s alone reads%s' % (way, n, ' its own' if home else ''), alone[n]['read']['mb_per_s'], v, moved=gb, before=c)
-            if not home:
+            if home:
+                def own(disk):
+                    disks['n2'] = (disks['n2'][0], disk)
+                    return {x['machine']: x for x in machines(fsync, rtt, speed)[way]['each_alone']}['n2']['read']['mb_per_s']
+                own_copies(s, own, d['n2'] + '/one-n2', own_rounds, rows, name)
+            else:
+                c = cpu_seconds(s)
+                v = read('%s/one-n4' % d['n4'])
+                measured('%s: n4 alone reads' % way, alone['n4']['read']['mb_per_s'], v, moved=gb, before=c)
                 others = dict(zip(NODES, NODES[1:] + NODES[:1]))
                 v = together([(lambda n=n: read('%s/all-%s' % (d[n], others[n])), mib // 2) for n in NODES])
                 measured(way + ': all four read', w['read_all']['mb_per_s'], v)
@@ -333,6 +386,7 @@ def main():
     p.add_argument('--speed', type=float, default=1, help='cpu.score.1 / 1000 of this machine')
     p.add_argument('--mib', type=int, default=256)
     p.add_argument('--no-bulk', dest='bulk', action='store_false', help='small files only')
+    p.add_argument('--own', type=int, default=3, help='rounds of reading one\'s own copies, on disks of three speeds')
     p.add_argument('--small', type=int, default=3, help='rounds of small files')
     p.add_argument('--out', default='model.json')
     a = p.parse_args()
@@ -342,7 +396,7 @@ def main():
         if '/' in r:
             rates['n3'] = int(r.split('/')[1])
         name = r.replace('/', ' Mbit/s, n3 ') + ' Mbit/s'
-        rows += one_run(name, rates, a.speed, a.mib, a.bulk, a.small)
+        rows += one_run(name, rates, a.speed, a.mib, a.bulk, a.own, a.small)
         json.dump(rows, open(a.out, 'w'), indent=1)
     print('\n| links | | model | measured | model ÷ measured | others used at most, % |\n|---|---|---|---|---|---|')
     for r in medians(rows):
