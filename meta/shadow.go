@@ -149,17 +149,18 @@ func (s *Shadow) inode(ino honeyant.Ino) (i Inode, ok bool) {
 	return i, true
 }
 
-// Child is what a name in a held directory stands for; ok false if the directory is not held or there is no such name.
-func (s *Shadow) Child(dir honeyant.Ino, name string) (ino honeyant.Ino, ok bool) {
+// Child is what a name in a held directory stands for, and its type, such as honeyant.ModeDir; ok false if the directory is not held
+// or there is no such name.
+func (s *Shadow) Child(dir honeyant.Ino, name string) (ino honeyant.Ino, kind uint32, ok bool) {
 	if s.held[dir] == nil {
-		return 0, false
+		return 0, 0, false
 	}
 	raw, ok, err := s.over.Get(dentryKey(s.v, dir, name))
 	var d dentry
 	if !ok || err != nil || wire.Unmarshal(raw, d.fields) != nil {
-		return 0, false
+		return 0, 0, false
 	}
-	return d.Ino, true
+	return d.Ino, d.Type, true
 }
 
 // Until is the cookie below which all names of a held directory are known; 0 if it is not held.

@@ -375,8 +375,8 @@ func (j *journal) policyAt(ino honeyant.Ino) (honeyant.Ino, bool) {
 // its new name: who replaces a file by a new one finds the old or the new one whole after a crash. [20]
 func (j *journal) replacing(ctx context.Context, op *meta.Rename) error {
 	j.mu.Lock()
-	source, known := j.shadow.Child(op.OldParent, op.OldName)
-	_, taken := j.shadow.Child(op.NewParent, op.NewName)
+	source, _, known := j.shadow.Child(op.OldParent, op.OldName)
+	_, _, taken := j.shadow.Child(op.NewParent, op.NewName)
 	inside := j.shadow.Holds(op.OldParent) && j.shadow.Holds(op.NewParent) && j.shadow.Knows(op.NewParent, op.NewName)
 	idle := j.shadow.Len() == 0
 	j.mu.Unlock()
@@ -424,6 +424,6 @@ func (j *journal) child(dir honeyant.Ino, name string) (ino honeyant.Ino, ok boo
 	if j.owner == nil || !j.shadow.Holds(dir) || !j.shadow.Knows(dir, name) || !j.usable(j.owner) {
 		return 0, false
 	}
-	ino, _ = j.shadow.Child(dir, name)
+	ino, _, _ = j.shadow.Child(dir, name)
 	return ino, true
 }

@@ -88,7 +88,7 @@ func (j *journal) concerned(op meta.Op) (inos []honeyant.Ino) {
 		if n.name == "" {
 			continue
 		}
-		if child, ok := j.shadow.Child(n.ino, n.name); ok {
+		if child, _, ok := j.shadow.Child(n.ino, n.name); ok {
 			inos = append(inos, child)
 		}
 	}

@@ -81,17 +81,14 @@ func (j *journal) takeFor(ctx context.Context, s *session, op meta.Op) bool {
 	if j.few(s) && !j.reserve(ctx, s) {
 		return false
 	}
-	// The answer must not know less than the journal, which has nothing of a directory that is not held.
-	if (l.name != "" || l.children && j.has(l.ino)) && j.flush(ctx) != nil {
-		return false
-	}
+	return j.takeLack(ctx, s, l)
+}
+
+func (j *journal) takeLack(ctx context.Context, s *session, l lack) bool {
 	if l.name != "" {
 		return j.takeNames(ctx, s, l)
 	}
-	if j.take(ctx, s, l) {
-		return true
-	}
-	return l.children && j.has(l.ino) // its files can be had one by one
+	return j.take(ctx, s, l) || l.children && j.has(l.ino) // its files can be had one by one
 }
 
 // takeNames asks for the names of a directory that is held, part after part, until one is known. It gives up, for a while, if too much
@@ -123,7 +120,11 @@ const (
 	takeChildren = 1024 // names told at a time if their files are wanted, too: no more come with one answer
 )
 
-// take asks for a lease, or for more of a directory.
+// take asks for a lease, or for more of a directory; false if that is refused.
+//
+// The answer does not know what the journal has not told the leader yet, but what is taken in of it is not concerned by that: of a
+// directory that is held, names behind those that are known, which no record is about; and files that this session did not hold at the
+// leader, so that none of those comes back which a record deletes.
 func (j *journal) take(ctx context.Context, s *session, l lack) bool {
 	names := j.v.o.TakeNames
 	if l.children {
@@ -144,23 +145,49 @@ func (j *journal) take(ctx context.Context, s *session, l lack) bool {
 	return got
 }
 
-// takeSought asks for the lease on what is looked up in a directory that is held and being changed: to ask the leader
-// what it is, the changes would have to be flushed, and it is likely to be changed next.
+// takeSought asks for the lease on what is looked up in a directory that is held and being changed, and on its brothers and
+// sisters: to ask the leader what it is, the changes would have to be flushed, and who walks through the directory is
+// likely to change each next, as rm -r does.
 func (j *journal) takeSought(ctx context.Context, s *session, op meta.Op) bool {
 	lookup, ok := op.(*meta.Lookup)
 	if !ok {
 		return false
 	}
-	j.mu.Lock()
-	child, there := j.shadow.Child(lookup.Parent, lookup.Name)
-	wanted := j.usable(s) && s.unsettled.Load() == 0 && j.pending[lookup.Parent] > 0 && j.shadow.Holds(lookup.Parent)
-	unknown := wanted && !j.shadow.Knows(lookup.Parent, lookup.Name) && j.mayTake(lookup.Parent)
-	wanted = wanted && there && !j.shadow.Has(child) && j.mayTake(child)
-	j.mu.Unlock()
-	if unknown {
-		return j.flush(ctx) == nil && j.takeNames(ctx, s, lack{ino: lookup.Parent, name: lookup.Name})
+	l, ok := j.sought(s, lookup)
+	if !ok {
+		return false
 	}
-	return wanted && j.take(ctx, s, lack{ino: child})
+	return j.takeLack(ctx, s, l)
+}
+
+// sought tells what is lacking to answer a lookup in a directory that is held and being changed, if it may be asked for now.
+func (j *journal) sought(s *session, lookup *meta.Lookup) (l lack, ok bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	dir := lookup.Parent
+	if !j.usable(s) || s.unsettled.Load() != 0 || j.pending[dir] == 0 || !j.shadow.Holds(dir) {
+		return lack{}, false
+	}
+	if !j.shadow.Knows(dir, lookup.Name) {
+		return lack{ino: dir, name: lookup.Name, children: true}, j.mayTake(dir)
+	}
+	child, kind, there := j.shadow.Child(dir, lookup.Name)
+	if !there || j.shadow.Has(child) {
+		return lack{}, false
+	}
+	if kind == honeyant.ModeDir {
+		return lack{ino: child}, j.mayTake(child)
+	}
+	return j.orAlone(dir, lookup.Name, child)
+}
+
+// orAlone asks for the lease on a directory's file together with those behind it, which are wanted soon; but what could not be had
+// with them is asked for alone. j.mu is held.
+func (j *journal) orAlone(dir honeyant.Ino, name string, child honeyant.Ino) (l lack, ok bool) {
+	if j.mayTake(dir) {
+		return lack{ino: dir, children: true, from: meta.NameCookie(name)}, true
+	}
+	return lack{ino: child}, j.mayTake(child)
 }
 
 func (j *journal) few(s *session) bool {
@@ -196,18 +223,15 @@ func (j *journal) lacking(s *session, op meta.Op) (l lack, ok bool) {
 		if making {
 			continue
 		}
-		child, there := j.shadow.Child(n.ino, n.name)
+		child, kind, there := j.shadow.Child(n.ino, n.name)
 		if !there || j.shadow.Has(child) {
 			continue
 		}
-		if _, rmdir := op.(*meta.Rmdir); rmdir {
-			return lack{ino: child, children: true}, j.mayTake(child)
+		if kind == honeyant.ModeDir {
+			_, rmdir := op.(*meta.Rmdir)
+			return lack{ino: child, children: rmdir}, j.mayTake(child)
 		}
-		// Its brothers and sisters are wanted soon; but what can not be had with them is asked for alone.
-		if j.mayTake(n.ino) {
-			return lack{ino: n.ino, children: true, from: meta.NameCookie(n.name)}, true
-		}
-		return lack{ino: child}, j.mayTake(child)
+		return j.orAlone(n.ino, n.name, child)
 	}
 	return lack{}, false
 }

@@ -400,6 +400,70 @@ func TestLargeDirectoryIsTakenInParts(t *testing.T) {
 	})
 }
 
+// Who walks through a directory and removes each file gets their leases together, without a flush for it, and nothing that it has
+// removed comes back with them: neither if the leader does not know of that yet, nor if it is told before its answer is taken in.
+func TestLeasesComeBesideDeletions(t *testing.T) {
+	for _, told := range []bool{false, true} {
+		t.Run(fmt.Sprintf("told=%v", told), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const files = 500
+				c := volumetest.NewCluster(t, 2, 1<<30)
+				a, _ := c.OpenLeased(t, nil)
+				v, s := c.OpenLeased(t, nil)
+				d := mkdir(t, a, honeyant.RootIno, "d")
+				for n := range files {
+					save(t, a, d, fmt.Sprint("f", n), nil)
+				}
+				if err := a.Sync(bg); err != nil {
+					t.Fatal(err)
+				}
+				list := names(t, v, d)       // a's lease is recalled
+				slices.Sort(list)            // not as leases come
+				time.Sleep(10 * time.Second) // and the conflict is over
+				save(t, v, d, "new", nil)    // by which it holds the directory, and no file
+				if err := v.Sync(bg); err != nil {
+					t.Fatal(err)
+				}
+				takes, flushes := s.Calls[meta.CodeTake].Load(), s.Calls[meta.CodeFlush].Load()
+				overtaken := 0
+				if told {
+					around := func(op meta.Op, do func()) {
+						do()
+						if take, is := op.(*meta.Take); is && take.Ino == d && overtaken < 5 {
+							overtaken++
+							if err := v.Sync(bg); err != nil {
+								t.Error(err)
+							}
+						}
+					}
+					s.Around.Store(&around)
+				}
+				for _, e := range list {
+					if _, err := v.Lookup(bg, d, first(e)); err != nil {
+						t.Fatal(err)
+					}
+					if err := v.Unlink(bg, d, first(e)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				takes, flushes = s.Calls[meta.CodeTake].Load()-takes, s.Calls[meta.CodeFlush].Load()-flushes
+				if takes > 30 || flushes > int64(overtaken) || told && overtaken == 0 {
+					t.Errorf("%d times leases were asked for, %d times overtaken, and %d flushes, to remove %d files", takes, overtaken, flushes, files)
+				}
+				if err := v.Sync(bg); err != nil {
+					t.Fatal(err)
+				}
+				if held := v.Stats().Journal.Held; held > 3 {
+					t.Errorf("%d inodes are held, not only root, directory and new file", held)
+				}
+				if left := names(t, a, d); len(left) != 1 {
+					t.Errorf("%d names are left", len(left))
+				}
+			})
+		})
+	}
+}
+
 // first is the name in what names lists.
 func first(entry string) string { name, _, _ := strings.Cut(entry, " "); return name }
 

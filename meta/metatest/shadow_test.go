@@ -124,7 +124,7 @@ func (s *shadowed) take(op meta.Op) error {
 	name := func(dir honeyant.Ino, name string) {
 		inos = append(inos, dir)
 		known[dir] = name
-		if child, ok := s.shadow.Child(dir, name); ok {
+		if child, _, ok := s.shadow.Child(dir, name); ok {
 			inos = append(inos, child)
 		}
 	}
