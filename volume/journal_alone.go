@@ -94,7 +94,7 @@ func evaluated(op meta.Op) bool {
 func (j *journal) local(s *session, op meta.Op) (r meta.Reply, done bool, changed []meta.Touched, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if !j.usable(s) || j.spare.left() < 2 || j.refuses(op) {
+	if !j.usable(s) || !meta.ReadOnly(op) && j.spare.left() < 2 || j.refuses(op) {
 		return nil, false, nil, nil
 	}
 	l := meta.Local{Op: op, Now: honeyant.TimeOf(time.Now())}

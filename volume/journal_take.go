@@ -72,16 +72,13 @@ type lack struct {
 	from     uint64 // the cookie to begin with
 }
 
-// takeFor asks for the exclusive leases that an operation lacks; false if it got none, and there is nothing else to try.
+// takeFor asks for what an operation lacks, inode numbers or exclusive leases; false if it got none, and there is nothing else to try.
 func (j *journal) takeFor(ctx context.Context, s *session, op meta.Op) bool {
 	l, ok := j.lacking(s, op)
-	if !ok {
-		return false
+	if j.few(s) {
+		return j.reserve(ctx, s)
 	}
-	if j.few(s) && !j.reserve(ctx, s) {
-		return false
-	}
-	return j.takeLack(ctx, s, l)
+	return ok && j.takeLack(ctx, s, l)
 }
 
 func (j *journal) takeLack(ctx context.Context, s *session, l lack) bool {
@@ -193,7 +190,7 @@ func (j *journal) orAlone(dir honeyant.Ino, name string, child honeyant.Ino) (l 
 func (j *journal) few(s *session) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.owner == s && j.spare.left() < 2
+	return j.usable(s) && j.spare.left() < 2
 }
 
 // lacking tells what an operation lacks first, if it may be asked for now.

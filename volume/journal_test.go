@@ -79,6 +79,32 @@ func TestSoleUserMakesFilesLocally(t *testing.T) {
 	})
 }
 
+// Who makes more files than it has numbers for, while a flush is under way, gets more numbers, and goes on by itself.
+func TestNumbersDoNotRunOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 2, 1<<30)
+		a, s := c.OpenLeased(t, nil)
+		d := mkdir(t, a, honeyant.RootIno, "d")
+		save(t, a, d, "first", nil)
+		flushes := 0
+		slow := func(op meta.Op, do func()) {
+			if _, is := op.(*meta.Flush); is {
+				flushes++
+				time.Sleep(time.Second)
+			}
+			do()
+		}
+		s.Around.Store(&slow)
+		before := s.Calls[meta.CodeMake].Load()
+		for n := range 10_000 {
+			save(t, a, d, fmt.Sprint("f", n), nil)
+		}
+		if asked := s.Calls[meta.CodeMake].Load() - before; asked > 0 || flushes == 0 {
+			t.Errorf("the leader was asked to make %d of 10000, %d flushes", asked, flushes)
+		}
+	})
+}
+
 // wire is a session whose way to the leader can be cut.
 func wire(t testing.TB, c *volumetest.Cluster) (v *volume.Volume, cut *atomic.Bool) {
 	t.Helper()
