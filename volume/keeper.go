@@ -156,6 +156,18 @@ func (v *Volume) AttrLease(a *honeyant.Attr) time.Duration {
 	})
 }
 
+// InodeLease tells for how long from now it is certain that nobody else changes an inode, or a directory's names, if no Keeper is told
+// otherwise; 0: not at all.
+func (v *Volume) InodeLease(ino honeyant.Ino) time.Duration {
+	return v.leased(func(n *nameCache) bool {
+		if _, held := v.journal.holdsAttr(ino); held {
+			return true
+		}
+		k := n.usable(ino)
+		return k != nil && k.known
+	})
+}
+
 func (v *Volume) leased(known func(*nameCache) bool) time.Duration {
 	n := v.names
 	if n == nil {

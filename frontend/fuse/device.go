@@ -88,7 +88,17 @@ func (d *device) expireNames() error {
 }
 
 func (d *device) expireAttrs(ino uint64) (known bool, err error) {
-	m := notifyInode{ino: ino, off: -1} // off < 0: attributes alone, no page is locked
+	return d.expireInode(ino, -1) // attributes alone, no page is locked
+}
+
+// expireListing also takes a directory's pages, which are locked only while an answer is copied.
+func (d *device) expireListing(ino uint64) error {
+	_, err := d.expireInode(ino, 0)
+	return err
+}
+
+func (d *device) expireInode(ino uint64, off int64) (known bool, err error) {
+	m := notifyInode{ino: ino, off: off}
 	m.length, m.code = uint32(unsafe.Sizeof(m)), notifyInvalInode
 	err = d.write(unsafe.Slice((*byte)(unsafe.Pointer(&m)), m.length))
 	if err == unix.ENOENT {

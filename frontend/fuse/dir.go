@@ -1,6 +1,8 @@
 package fuse
 
 import (
+	"time"
+
 	gofuse "github.com/hanwen/go-fuse/v2/fuse"
 
 	"github.com/honeyant/honeyant"
@@ -11,6 +13,7 @@ import (
 // dir is an open directory.
 type dir struct {
 	open *volume.Dir
+	kept bool // the kernel may keep what it is told
 }
 
 // Offsets of a listing: "." ends at 1, ".." at 2, an entry at its cookie.
@@ -27,7 +30,11 @@ func (fs *FS) OpenDir(cancel <-chan struct{}, in *gofuse.OpenIn, out *gofuse.Ope
 	if err != nil {
 		return status(err)
 	}
-	out.Fh = fs.dirs.add(&dir{open: d})
+	kept := fs.kept.list(d.Ino(), func() time.Duration { return fs.volume.InodeLease(d.Ino()) })
+	if kept { // else it drops what it has
+		out.OpenFlags = gofuse.FOPEN_CACHE_DIR | gofuse.FOPEN_KEEP_CACHE
+	}
+	out.Fh = fs.dirs.add(&dir{d, kept})
 	return gofuse.OK
 }
 
@@ -92,5 +99,9 @@ func (fs *FS) list(cancel <-chan struct{}, in *gofuse.ReadIn, plus bool, add fun
 	if cookie <= afterDotDot {
 		cookie = 0
 	}
-	return status(d.open.Read(c.ctx, cookie, plus, func(e meta.DirEntry) bool { return add(&e, e.Cookie) }))
+	err := d.open.Read(c.ctx, cookie, plus, func(e meta.DirEntry) bool { return add(&e, e.Cookie) })
+	if d.kept {
+		fs.kept.relist(d.open.Ino(), func() time.Duration { return fs.volume.InodeLease(d.open.Ino()) })
+	}
+	return status(err)
 }

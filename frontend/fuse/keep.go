@@ -30,6 +30,7 @@ type kept struct {
 	names promises                  // by directory
 	attrs promises                  // by inode
 	acls  map[honeyant.Ino]struct{} // inodes with ACLs, which the kernel keeps without a timeout
+	lists map[honeyant.Ino]struct{} // directories whose listings it may keep, likewise
 
 	expiries, invalidations, given atomic.Uint64
 }
@@ -55,6 +56,8 @@ type kernel interface {
 	// expireAttrs makes it ask for an inode's attributes again, likewise; known false: it has no such inode, but may
 	// make one of an answer that is on its way.
 	expireAttrs(ino uint64) (known bool, err error)
+	// expireListing makes it forget what it keeps of a directory's listing, and its attributes. It need not know the inode.
+	expireListing(ino uint64) error
 }
 
 const (
@@ -80,7 +83,7 @@ func newKept(calm time.Duration) *kept {
 	return &kept{
 		quiet: calm, tells: make(chan struct{}, 1), below: func() bool { return false },
 		names: promises{of: map[honeyant.Ino]promise{}}, attrs: promises{of: map[honeyant.Ino]promise{}},
-		acls: map[honeyant.Ino]struct{}{},
+		acls: map[honeyant.Ino]struct{}{}, lists: map[honeyant.Ino]struct{}{},
 	}
 }
 
@@ -248,7 +251,7 @@ func (k *kept) mark(inos []honeyant.Ino) (any bool) {
 		for i := range keptSlots {
 			k.names.dropped[i], k.attrs.dropped[i] = k.gen, k.gen
 		}
-		return len(k.names.of)+len(k.attrs.of)+len(k.acls) > 0
+		return len(k.names.of)+len(k.attrs.of)+len(k.acls)+len(k.lists) > 0
 	}
 	calm := time.Now().Add(k.quiet)
 	for _, ino := range inos {
@@ -258,7 +261,8 @@ func (k *kept) mark(inos []honeyant.Ino) (any bool) {
 		_, name := k.names.of[ino]
 		_, attr := k.attrs.of[ino]
 		_, acl := k.acls[ino]
-		any = any || name || attr || acl
+		_, list := k.lists[ino]
+		any = any || name || attr || acl || list
 	}
 	return any
 }
@@ -294,8 +298,8 @@ func (k *kept) turn() bool {
 
 // expire tells the kernel. What was given from now on stays in the tables.
 func (k *kept) expire(inos []honeyant.Ino) bool {
-	names, attrs := k.take(inos)
-	ok := true
+	names, attrs, lists := k.take(inos)
+	ok := k.forgetListings(lists)
 	if names {
 		ok = k.forgetNames()
 	}
@@ -333,7 +337,7 @@ type givenAttr struct {
 }
 
 // take takes out of the tables what is to be dropped.
-func (k *kept) take(inos []honeyant.Ino) (names bool, attrs []givenAttr) {
+func (k *kept) take(inos []honeyant.Ino) (names bool, attrs []givenAttr, lists []honeyant.Ino) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	one := func(ino honeyant.Ino) {
@@ -342,10 +346,17 @@ func (k *kept) take(inos []honeyant.Ino) (names bool, attrs []givenAttr) {
 		if attr || acl {
 			attrs = append(attrs, givenAttr{ino, p.made})
 		}
+		if _, list := k.lists[ino]; list {
+			lists = append(lists, ino)
+		}
 		delete(k.attrs.of, ino)
 		delete(k.acls, ino)
+		delete(k.lists, ino)
 	}
 	if inos == nil {
+		for ino := range k.lists {
+			one(ino)
+		}
 		for ino := range k.acls {
 			one(ino)
 		}
@@ -363,7 +374,7 @@ func (k *kept) take(inos []honeyant.Ino) (names bool, attrs []givenAttr) {
 	if names {
 		clear(k.names.of)
 	}
-	return names, attrs
+	return names, attrs, lists
 }
 
 // awaitInode makes the kernel forget attributes of an inode that it did not know when it was told first: an answer that

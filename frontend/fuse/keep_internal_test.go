@@ -17,6 +17,7 @@ type fakeKernel struct {
 	mu      sync.Mutex
 	names   int
 	attrs   []uint64
+	lists   []uint64
 	hang    chan struct{}
 	err     error
 	unknown []uint64 // inodes that it does not know
@@ -42,6 +43,13 @@ func (f *fakeKernel) expireAttrs(ino uint64) (bool, error) {
 	known := !slices.Contains(f.unknown, ino)
 	f.mu.Unlock()
 	return known, f.wait()
+}
+
+func (f *fakeKernel) expireListing(ino uint64) error {
+	f.mu.Lock()
+	f.lists = append(f.lists, ino)
+	f.mu.Unlock()
+	return f.wait()
 }
 
 func (f *fakeKernel) told() (names, attrs int) {

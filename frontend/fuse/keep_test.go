@@ -1,6 +1,7 @@
 package fuse_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -80,6 +81,15 @@ func change(r *rand.Rand, dir string) (what string, err error) {
 	case 11:
 		what, err = "exchange "+a+" "+b, unix.Renameat2(unix.AT_FDCWD, pa, unix.AT_FDCWD, pb, unix.RENAME_EXCHANGE)
 	}
+	if r.IntN(2) == 0 { // as cp -a does: the time of the last change tells nothing
+		long := []unix.Timespec{{Sec: 1e9}, {Sec: 1e9}}
+		for _, p := range []string{filepath.Dir(pa), filepath.Dir(pb)} {
+			if e := unix.UtimesNanoAt(unix.AT_FDCWD, p, long, 0); e != nil && e != unix.ENOENT {
+				err = errors.Join(err, e)
+			}
+		}
+		what += " and times set back"
+	}
 	return what, err
 }
 
@@ -91,6 +101,9 @@ func view(dir string) (all []string) {
 		line := p + ": " + facts(full) + " acl " + getxattr(full, "system.posix_acl_access") + " x " + getxattr(full, "user.x")
 		if target, err := os.Readlink(full); err == nil {
 			line += " -> " + target
+		}
+		if entries, err := os.ReadDir(full); err == nil {
+			line += fmt.Sprint(" lists ", entries)
 		}
 		all = append(all, line)
 	}

@@ -1,0 +1,54 @@
+package fuse
+
+import (
+	"context"
+	"time"
+
+	"github.com/honeyant/honeyant"
+)
+
+// The kernel can keep a directory's listing (FOPEN_CACHE_DIR). Each time it lists the directory from the start it looks whether the time
+// of the last change, mtime, is still the same, for which it may have to ask. That is not enough where somebody else has changed the directory
+// and set its mtime back, as cp -a and tar do. So a listing is kept under the lease on the directory, and taken back with it.
+
+// list tells whether the kernel may keep a directory's listing; lease tells how long it is good.
+func (k *kept) list(dir honeyant.Ino, lease func() time.Duration) bool {
+	if !k.attrsOn.Load() || lease() < keptLeast {
+		return false
+	}
+	k.mu.Lock()
+	if len(k.lists) >= keptMost {
+		k.mu.Unlock()
+		k.drop(context.Background(), nil, false)
+		k.mu.Lock()
+	}
+	k.lists[dir] = struct{}{}
+	k.mu.Unlock()
+	return lease() >= keptLeast // else it was dropped before it was noted
+}
+
+// relist is for each answer to a listing that the kernel keeps.
+func (k *kept) relist(dir honeyant.Ino, lease func() time.Duration) {
+	if !k.list(dir, lease) {
+		k.forgetListingLater(dir)
+	}
+}
+
+// forgetListings makes the kernel forget listings: now, and again when answers that are on their way have been taken in.
+func (k *kept) forgetListings(dirs []honeyant.Ino) bool {
+	ok := true
+	for _, dir := range dirs {
+		k.invalidations.Add(1)
+		ok = k.expireListing(uint64(dir)) == nil && ok
+		k.forgetListingLater(dir)
+	}
+	return ok
+}
+
+func (k *kept) forgetListingLater(dir honeyant.Ino) {
+	time.AfterFunc(takenIn, func() {
+		if err := k.expireListing(uint64(dir)); err != nil {
+			k.off()
+		}
+	})
+}
