@@ -127,7 +127,12 @@ func ConnOf(c net.Conn) *Conn {
 		case interface{ NetConn() net.Conn }:
 			c = w.NetConn()
 		default:
-			return nil
+			// Some wrappers hide all but net.Conn's methods; the address of those that read along leads through.
+			a, ok := c.RemoteAddr().(interface{ NetConn() net.Conn })
+			if !ok {
+				return nil
+			}
+			c = a.NetConn()
 		}
 	}
 	return nil
