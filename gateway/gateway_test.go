@@ -48,12 +48,14 @@ func load(t *testing.T, caddyfile string) (addr string) {
 	t.Helper()
 	addr = free(t)
 	reload(t, addr, caddyfile)
-	t.Cleanup(func() {
-		if err := caddy.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(func() { stopCaddy(t) })
 	return addr
+}
+
+func stopCaddy(t *testing.T) {
+	if err := caddy.Stop(); err != nil {
+		t.Error(err)
+	}
 }
 
 func reload(t *testing.T, addr, caddyfile string) {
@@ -350,12 +352,12 @@ func TestComplete(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`"wrapper":"honeyant"`, `"handler":"honeyant_ledger"`, `"handler":"honeyant_content_type"`, `"protocol":"honeyant"`, `"read_buffer_size":8000`} {
+	for _, want := range []string{`"listener_wrappers":[{"wrapper":"honeyant"},{"wrapper":"tls"},{"wrapper":"honeyant_framing"}]`, `"handler":"honeyant_ledger"`, `"handler":"honeyant_content_type"`, `"protocol":"honeyant"`, `"read_buffer_size":8000`} {
 		if !strings.Contains(strings.ReplaceAll(string(config), "8192", "8000"), want) {
 			t.Errorf("%s is not in %s", want, config)
 		}
 	}
-	if strings.Count(string(again), `"wrapper":"honeyant"`) != 1 {
+	if strings.Count(string(again), `"wrapper":"honeyant"`) != 1 || strings.Count(string(again), `"wrapper":"honeyant_framing"`) != 1 {
 		t.Errorf("completed twice: %s", again)
 	}
 }
@@ -375,6 +377,9 @@ func TestBadCaddyfilesSayTheLine(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "Caddyfile:") {
 			t.Errorf("%q: %v", test.line, err)
 		}
+	}
+	if _, err := adapt("{\n\tservers {\n\t\tlistener_wrappers {\n\t\t\thoneyant_framing off\n\t\t}\n\t}\n}\n"); err == nil || !strings.Contains(err.Error(), "Caddyfile:4") {
+		t.Errorf("honeyant_framing off: %v", err)
 	}
 }
 

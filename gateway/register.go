@@ -18,6 +18,7 @@ func Register(p Parts) {
 	shared := newShared(p)
 	for _, m := range []caddy.Module{
 		&listenerModule{shared: shared},
+		&framingModule{},
 		&ledgerModule{shared: shared},
 		&deadlinesModule{},
 		&contentTypeModule{},
@@ -51,6 +52,7 @@ func Register(p Parts) {
 // The names of the modules.
 const (
 	listenerName  = "honeyant"
+	framingName   = "honeyant_framing"
 	ledgerName    = "honeyant_ledger"
 	deadlinesName = "honeyant_deadlines"
 	transportName = "honeyant"

@@ -14,6 +14,7 @@ const (
 	ClientTunnel   ID = "GW1110"
 	ClientGone     ID = "GW1201"
 	ClientKilled   ID = "GW1202"
+	ClientFraming  ID = "GW1203"
 )
 
 func clientCodes() []Entry {
@@ -31,5 +32,6 @@ func clientCodes() []Entry {
 		{ClientTunnel, "info", "An upgraded connection (WebSocket) had no traffic in either direction up to its limit.", "`deadlines tunnel_idle` is the limit; let the application send pings.", src},
 		{ClientGone, "info", "The client went away before the response was complete; the origin was cancelled. Logged as status 499.", "Usually a closed tab or a cancelled download.", src},
 		{ClientKilled, "warn", "An operator ended this connection or request by `gateway kill`.", "Nothing to do.", src},
+		{ClientFraming, "warn", "A request said in two ways how long its body is: Content-Length beside Transfer-Encoding, or Transfer-Encoding in HTTP/1.0. It was refused with 400 and the connection closed.", "Attempts to smuggle a request look like this (RFC 9112, 6.1); if it comes from a proxy of yours, let that drop the Content-Length.", "gateway/serve"},
 	}
 }

@@ -21,7 +21,7 @@ type Facts struct {
 	OriginALPN    string
 	OriginResumed bool
 	OriginClose   string  // how the origin ended: kept, close_notify, eof, reset, gateway
-	Problem       *Ending // what went wrong at the origin, if anything
+	Problem       *Ending // what went wrong at the origin or with the request, if anything
 
 	KeepHeader   bool                // headers should be kept, for the header log
 	OriginHeader map[string][]string // the origin's, nil if it was not kept

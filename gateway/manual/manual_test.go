@@ -15,6 +15,7 @@ func TestWordsLeadToTheirPage(t *testing.T) {
 		"content-type": "content-type", "Content-Type": "content-type", "文字化け": "content-type", "ｃｏｎｔｅｎｔ－ｔｙｐｅ": "content-type", "バイナリが表示される": "content-type",
 		"再起動": "restart", "upgrade": "restart", "address already in use": "restart", "ポートが使われている": "restart", "kill": "looking",
 		"selftest": "selftest", "自己診断": "selftest", "certificate": "tls", "証明書": "tls", "reload": "config", "設定": "config", "Location": "mount", "GW2104": "GW2104",
+		"smuggling": "smuggling", "リクエストが拒否される": "smuggling",
 	} {
 		hits, err := manual.Search(query)
 		if err != nil {

@@ -221,6 +221,22 @@ func TestIncompleteIsNeverComplete(t *testing.T) {
 	}
 }
 
+// Without package framing nobody knows whether a request with chunks had a Content-Length besides: its connection is closed.
+func TestChunksCloseTheConnectionWhereNobodyReadsAlong(t *testing.T) {
+	f := start(t, false, ok)
+	for framing, closed := range map[string]bool{"Content-Length: 0\r\n\r\n": false, "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n": true} {
+		c := f.dial(t)
+		io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\n"+framing)
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.Close != closed {
+			t.Errorf("%q: close %v", framing, resp.Close)
+		}
+	}
+}
+
 type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, errors.New("the disk is broken") }

@@ -10,7 +10,7 @@
 //	    without the last chunk, or the stream reset.
 //	S3  A client that went away is logged as status 499, whatever status was sent before.
 //
-// It knows net/http only; package gateway makes a module for Caddy of it.
+// It knows net/http and package framing; package gateway makes a module for Caddy of it.
 package serve
 
 import (
@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/honeyant/honeyant/gateway/code"
+	"github.com/honeyant/honeyant/gateway/framing"
 	"github.com/honeyant/honeyant/gateway/ledger"
 )
 
@@ -62,6 +63,9 @@ type Failure struct {
 // Error is the cause's text.
 func (f *Failure) Error() string { return f.Err.Error() }
 
+// HTTPStatus is the status.
+func (f *Failure) HTTPStatus() int { return f.Status }
+
 // Unwrap is the cause.
 func (f *Failure) Unwrap() error { return f.Err }
 
@@ -98,9 +102,13 @@ func (e *Entrance) Serve(w http.ResponseWriter, r *http.Request, next Handler, d
 	x := &exchange{entrance: e, done: done, req: req, conn: conn, multi: multi, last: r.Close, method: r.Method, control: http.NewResponseController(w), server: r.Context()}
 	req.OnKill(x.breakClient)
 	x.writer = newWriter(w, x, conn, multi)
-	if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
-		// net/http does not tell whether there was a Content-Length besides. If there was, the
-		// connection must be closed after the response (RFC 9112 section 6.1): so it always is.
+	verdict := framing.Judge(r)
+	if verdict == framing.Contradictory {
+		next = refuse
+	}
+	if r.ProtoMajor == 1 && (verdict == framing.Contradictory || verdict == framing.Unknown && len(r.TransferEncoding) > 0) {
+		// If there was a Content-Length besides, the connection must be closed (RFC 9112 section 6.1); net/http does
+		// not tell.
 		w.Header().Set("Connection", "close")
 	}
 	labelled := pprof.WithLabels(ctx, pprof.Labels(ledger.StackLabel, req.ID().String()))
@@ -116,6 +124,13 @@ func (e *Entrance) Serve(w http.ResponseWriter, r *http.Request, next Handler, d
 		err = x.finish(err, panicked)
 	}()
 	return next(x.writer, r)
+}
+
+// refuse answers a request that says in two ways how long its body is: one of them may be meant for somebody else.
+func refuse(_ http.ResponseWriter, r *http.Request) error {
+	why := &ledger.Ending{Code: code.ClientFraming, By: "client", Text: "the request has Content-Length beside Transfer-Encoding, or Transfer-Encoding in HTTP/1.0"}
+	ledger.From(r.Context()).Note(func(f *ledger.Facts) { f.Problem = why })
+	return &Failure{Status: http.StatusBadRequest, Err: why}
 }
 
 // exchange is one request with its response.
@@ -281,7 +296,7 @@ func ConnState(c net.Conn, s http.ConnState) {
 	})
 	switch s {
 	case http.StateNew:
-		if secure != nil {
+		if secure != nil && !secure.ConnectionState().HandshakeComplete {
 			conn.ExpectTLS()
 		}
 	case http.StateActive, http.StateHijacked:

@@ -1,13 +1,16 @@
 package serve
 
 import (
+	"bufio"
 	"crypto/tls"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"strconv"
 	"time"
 
+	"github.com/honeyant/honeyant/gateway/framing"
 	"github.com/honeyant/honeyant/gateway/ledger"
 )
 
@@ -129,6 +132,21 @@ func (w *writer) FlushError() error {
 
 // Flush is FlushError for those who want no error.
 func (w *writer) Flush() { w.FlushError() }
+
+// Hijack hands the connection over with all that it can. Caddy hides what a connection over TLS can beyond net.Conn if it
+// is read along, and half-closed tunnels need CloseWrite. What counts the bytes for the access log is left as it is.
+func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, counts := c.(io.ReaderFrom); !counts {
+		if whole := framing.Of(c); whole != nil {
+			c = whole
+		}
+	}
+	return c, rw, nil
+}
 
 // buffer answers a piece, from those that were given back if there is one.
 func (e *Entrance) buffer() *[]byte {
