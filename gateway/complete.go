@@ -10,7 +10,7 @@ import (
 )
 
 // Complete adds to a configuration of Caddy (JSON) what its author need not say, each only
-// where nothing is said: the listener wrappers and the ledger before every server's routes,
+// where nothing is said: the wrappers of listeners and packet conns and the ledger before every server's routes,
 // completion of content types, our transport for every reverse proxy with Caddy's, an access
 // log that knows how requests ended, and the limits of Caddy's that ours replace.
 //
@@ -52,6 +52,10 @@ func completeServer(server map[string]any) {
 		wrappers = slices.Insert(wrappers, at+1, any(map[string]any{"wrapper": framingName}))
 	}
 	server["listener_wrappers"] = wrappers
+	sockets, _ := server["packet_conn_wrappers"].([]any)
+	if !slices.ContainsFunc(sockets, func(w any) bool { return named(w, "wrapper", listenerName) }) {
+		server["packet_conn_wrappers"] = append([]any{map[string]any{"wrapper": listenerName}}, sockets...)
+	}
 	// net/http's limits stand a little beyond ours, which name what fired.
 	for name, d := range map[string]time.Duration{"read_header_timeout": limits.ClientHeader + time.Second, "idle_timeout": limits.ClientIdle + 5*time.Second,
 		"read_idle_timeout": -1, "write_idle_timeout": -1} {

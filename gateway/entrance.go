@@ -2,12 +2,14 @@ package gateway
 
 import (
 	"errors"
+	"net"
 	"net/http"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/quic-go/quic-go/http3"
 	"go.uber.org/zap"
 
 	"github.com/honeyant/honeyant/gateway/ledger"
@@ -30,7 +32,7 @@ func (m *ledgerModule) CaddyModule() caddy.ModuleInfo {
 
 // Provision makes the entrance, and lets metrics and log of this configuration follow the ledger.
 func (m *ledgerModule) Provision(ctx caddy.Context) error {
-	m.entrance = &serve.Entrance{Ledger: m.shared.ledger, Limits: m.Deadlines.Or(ledger.Defaults()), StatusOf: statusOf}
+	m.entrance = &serve.Entrance{Ledger: m.shared.ledger, Limits: m.Deadlines.Or(ledger.Defaults()), StatusOf: statusOf, Find: m.quicConn}
 	m.shared.log.Store(ctx.Slogger())
 	return registerMetrics(ctx, m.shared.ledger)
 }
@@ -42,6 +44,17 @@ func statusOf(err error) int {
 		return h.StatusCode
 	}
 	return 0
+}
+
+// quicConn finds the connection of a request over HTTP/3. quic-go knows the client by the very
+// address that came with its first datagram.
+func (m *ledgerModule) quicConn(r *http.Request) *ledger.Conn {
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(*net.UDPAddr)
+	peer, _ := r.Context().Value(http3.RemoteAddrContextKey).(*net.UDPAddr)
+	if r.ProtoMajor != 3 || local == nil || peer == nil {
+		return nil
+	}
+	return m.shared.ledger.QUICConn(local, peer)
 }
 
 // ServeHTTP leads a request through the ledger.

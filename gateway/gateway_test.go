@@ -357,7 +357,7 @@ func TestComplete(t *testing.T) {
 			t.Errorf("%s is not in %s", want, config)
 		}
 	}
-	if strings.Count(string(again), `"wrapper":"honeyant"`) != 1 || strings.Count(string(again), `"wrapper":"honeyant_framing"`) != 1 {
+	if strings.Count(string(again), `"wrapper":"honeyant"`) != 2 || strings.Count(string(again), `"wrapper":"honeyant_framing"`) != 1 { // the first of TCP and of UDP
 		t.Errorf("completed twice: %s", again)
 	}
 }

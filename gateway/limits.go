@@ -94,6 +94,17 @@ func (d *Deadlines) set(name, value string) error {
 	return nil
 }
 
+// parseBlock reads the block of a wrapper: `honeyant { NAME TIME ... }`.
+func (d *Deadlines) parseBlock(c *caddyfile.Dispenser) error {
+	c.Next()
+	for c.NextBlock(0) {
+		if err := d.parse(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // parse reads the lines of a block from a Caddyfile: NAME TIME.
 func (d *Deadlines) parse(c *caddyfile.Dispenser) error {
 	name := c.Val()

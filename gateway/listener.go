@@ -54,13 +54,7 @@ func (m *listenerModule) WrapListener(l net.Listener) net.Listener {
 
 // UnmarshalCaddyfile reads `honeyant { NAME TIME ... }`.
 func (m *listenerModule) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next()
-	for d.NextBlock(0) {
-		if err := m.Deadlines.parse(d); err != nil {
-			return err
-		}
-	}
-	return nil
+	return m.Deadlines.parseBlock(d)
 }
 
 var (

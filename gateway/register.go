@@ -19,6 +19,7 @@ func Register(p Parts) {
 	for _, m := range []caddy.Module{
 		&listenerModule{shared: shared},
 		&framingModule{},
+		&packetConnModule{shared: shared},
 		&ledgerModule{shared: shared},
 		&deadlinesModule{},
 		&contentTypeModule{},
@@ -51,7 +52,7 @@ func Register(p Parts) {
 
 // The names of the modules.
 const (
-	listenerName  = "honeyant"
+	listenerName  = "honeyant" // also the packet conn wrapper's
 	framingName   = "honeyant_framing"
 	ledgerName    = "honeyant_ledger"
 	deadlinesName = "honeyant_deadlines"

@@ -48,8 +48,13 @@ type Conn struct {
 	multi    bool // HTTP/2: bytes while idle are no request header
 	request  ID   // of an origin's connection: who uses it
 	requests uint64
+	running  int    // of requests
+	proto    string // protoQUIC or ""
 	tls      TLS
 }
+
+// protoQUIC is the protocol of an entry whose connection is followed by a QUIC.
+const protoQUIC = "QUIC"
 
 // calls are what a connection's gate calls, made once: they change with every request.
 type calls struct {
@@ -104,6 +109,16 @@ func (l *Ledger) WrapOrigin(c net.Conn, limits Limits) *Conn {
 	return w
 }
 
+// enterQUIC enters a QUIC connection that shakes hands.
+func (l *Ledger) enterQUIC(f *flow, limits Limits) *Conn {
+	w := l.newConn(f, Client, limits)
+	w.proto, w.multi, w.state = protoQUIC, true, stateTLS
+	w.gate = w.watch.gate(ClientTLS, &w.limits, w.calls.kill)
+	w.gate.Enter()
+	l.enter(w.id, w)
+	return w
+}
+
 func (l *Ledger) newConn(c net.Conn, side Side, limits Limits) *Conn {
 	now := time.Now()
 	w := &Conn{Conn: c, ledger: l, id: l.newID(), side: side, start: now, limits: limits}
@@ -140,6 +155,9 @@ func ConnOf(c net.Conn) *Conn {
 
 // ID is the connection's.
 func (c *Conn) ID() ID { return c.id }
+
+// Ending is why the gateway or an operator ended the connection, nil if neither did.
+func (c *Conn) Ending() *Ending { return c.ending.Load() }
 
 // SawEOF tells whether the other end closed its sending side. For an origin that ends TLS with
 // close_notify the end of the stream comes before this.
@@ -185,6 +203,7 @@ func (c *Conn) Begin(limits Limits, agreed *tls.ConnectionState, multi bool) {
 		c.tls = DescribeTLS(agreed)
 	}
 	c.requests++
+	c.running++
 	c.move(stateActive, Active)
 }
 
@@ -193,9 +212,46 @@ func (c *Conn) Begin(limits Limits, agreed *tls.ConnectionState, multi bool) {
 func (c *Conn) Done() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.multi && c.state == stateActive {
+	c.running--
+	switch {
+	case c.proto == protoQUIC && c.running == 0:
+		c.move(stateIdle, Idle) // nobody else says so
+	case !c.multi && c.state == stateActive:
 		c.move(stateFinishing, Closing)
 	}
+}
+
+// shaken says that the handshake of a QUIC connection is over.
+func (c *Conn) shaken() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state == stateTLS {
+		c.move(stateIdle, Idle)
+	}
+}
+
+// runs tells whether requests run.
+func (c *Conn) runs() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.running > 0
+}
+
+// passed counts bytes of a QUIC connection.
+func (c *Conn) passed(in, out int) {
+	c.in.Add(int64(in))
+	c.out.Add(int64(out))
+	c.watch.note(in + out)
+}
+
+// closeLimit answers the limit close, which a connection that is cut off must have.
+func (c *Conn) closeLimit() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.limits.Close > 0 {
+		return c.limits.Close
+	}
+	return Defaults().Close
 }
 
 // Kept says that the connection is kept alive and no request runs.
@@ -439,6 +495,7 @@ func (c *Conn) snapshot(now time.Time) Entry {
 	e := Entry{
 		ID: c.id, Kind: Connection, Side: c.side, Started: c.start,
 		Progress: Progress{AgeSeconds: now.Sub(c.start).Seconds(), InBytes: c.in.Load(), OutBytes: c.out.Load(), SizeBytes: -1},
+		Message:  Message{Proto: c.proto},
 		Request:  c.request, Requests: c.requests, TLS: c.tls,
 	}
 	if c.side == Client {

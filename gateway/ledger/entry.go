@@ -70,7 +70,7 @@ type Progress struct {
 
 // Message is what an HTTP request asks and gets.
 type Message struct {
-	Proto  string `json:"proto,omitempty"` // HTTP/1.1, HTTP/2.0, HTTP/3.0
+	Proto  string `json:"proto,omitempty"` // HTTP/1.1, HTTP/2.0, HTTP/3.0; QUIC for its connections, else nothing for connections
 	Method string `json:"method,omitempty"`
 	Host   string `json:"host,omitempty"`
 	Path   string `json:"path,omitempty"` // without the query, which may hold secrets

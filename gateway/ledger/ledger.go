@@ -44,6 +44,7 @@ type Ledger struct {
 	fired  map[Name]uint64
 	ended  map[string]uint64 // by code, "" a plain end
 	total  uint64            // requests ended
+	quics  []*QUIC           // that follow sockets now
 }
 
 // New makes an empty ledger. The first ID is above base, for a successor of a running process

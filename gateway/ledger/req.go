@@ -12,7 +12,7 @@ import (
 type About struct {
 	Message
 	Route, Client string
-	Conn          *Conn // nil if its connection is not in the ledger (HTTP/3)
+	Conn          *Conn // nil if its connection is not in the ledger
 	Limits        Limits
 }
 
@@ -78,6 +78,12 @@ func (l *Ledger) Begin(ctx context.Context, about About) (*Req, context.Context)
 		r.total.Enter()
 	}
 	l.enter(r.id, r)
+	if about.Conn != nil {
+		// A connection that was killed may still bring requests: QUIC's are not cut off at once.
+		if why := about.Conn.Ending(); why != nil {
+			r.kill(why)
+		}
+	}
 	return r, context.WithValue(ctx, requestKey{}, r)
 }
 

@@ -51,6 +51,10 @@ type Entrance struct {
 	// be nil: then only errors that are Statusers are known.
 	StatusOf func(error) int
 
+	// Find finds the connection of a request whose context does not have it, as those of HTTP/3
+	// have not; nil for none. It may be nil.
+	Find func(*http.Request) *ledger.Conn
+
 	pieces sync.Pool // buffers of pieceOwn bytes
 }
 
@@ -90,6 +94,9 @@ func ConnOf(ctx context.Context) *ledger.Conn {
 // goroutine when the request is over.
 func (e *Entrance) Serve(w http.ResponseWriter, r *http.Request, next Handler, done func(Done)) (err error) {
 	conn := ConnOf(r.Context())
+	if conn == nil && e.Find != nil {
+		conn = e.Find(r)
+	}
 	req, ctx := e.Ledger.Begin(r.Context(), ledger.About{
 		Message: ledger.Message{Proto: r.Proto, Method: r.Method, Host: r.Host, Path: r.URL.Path},
 		Route:   hostOnly(r.Host), Client: r.RemoteAddr, Conn: conn, Limits: e.Limits,
@@ -256,7 +263,7 @@ func (x *exchange) clientClose(aborted bool) string {
 		return "eof"
 	case c.SawEOF(), x.server.Err() != nil && c.SawNotify():
 		return "close_notify"
-	case aborted && !x.multi, x.writer.Header().Get("Connection") == "close", x.last:
+	case aborted && !x.multi, c.Ending() != nil, x.writer.Header().Get("Connection") == "close", x.last:
 		return "gateway"
 	}
 	return "kept"
