@@ -73,13 +73,15 @@ type Filter struct {
 	Idle   time.Duration // without progress for at least so long
 }
 
+// takes tells whether e is chosen. What began or went on while the list was made is younger than
+// nothing.
 func (f Filter) takes(e Entry) bool {
 	return (f.Kind == "" || e.Kind == f.Kind) &&
 		(f.Side == "" || e.Side == f.Side) &&
 		(f.Phase == "" || e.Phase == f.Phase) &&
 		(f.Origin == "" || e.Origin == f.Origin) &&
 		(f.Route == "" || e.Route == f.Route) &&
-		e.AgeSeconds >= f.Older.Seconds() && e.IdleSeconds >= f.Idle.Seconds()
+		(f.Older == 0 || e.AgeSeconds >= f.Older.Seconds()) && (f.Idle == 0 || e.IdleSeconds >= f.Idle.Seconds())
 }
 
 // List answers what lives now and passes the filter, oldest first.
