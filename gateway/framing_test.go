@@ -178,22 +178,13 @@ func TestConnectionsThatAreReadAlongAreInTheLedger(t *testing.T) {
 		if _, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil {
 			t.Fatal(err)
 		}
-		until(t, "idle", func() bool { e := own(); return e != nil && e.Phase == ledger.Idle && e.Requests == 1 })
+		until(t, "idle", 5*time.Second, func() bool { e := own(); return e != nil && e.Phase == ledger.Idle && e.Requests == 1 })
 		if e := own(); (e.TLS.Version == "TLS 1.3") != secure {
 			t.Errorf("the ledger has %+v", e.TLS)
 		}
 		c.Close()
-		until(t, "gone", func() bool { return own() == nil })
+		until(t, "gone", 5*time.Second, func() bool { return own() == nil })
 	})
-}
-
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(5 * time.Second); !ok(); wait(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("never %s", what)
-		}
-	}
 }
 
 // With TLS HTTP/2 comes by ALPN only, not by its preface on a connection that agreed on HTTP/1. Without TLS Caddy speaks it

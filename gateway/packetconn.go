@@ -87,11 +87,8 @@ func (c *followedUDP) ReadBatch(ms []ipv4.Message, flags int) (int, error) {
 
 // WriteMsgUDP is how quic-go writes.
 func (c *followedUDP) WriteMsgUDP(p, oob []byte, to *net.UDPAddr) (n, oobn int, err error) {
-	n, oobn, err = c.UDPConn.WriteMsgUDP(p, oob, to)
-	if n > 0 {
-		c.quic.Sent(p[:n], to)
-	}
-	return n, oobn, err
+	c.quic.Sent(p, to)
+	return c.UDPConn.WriteMsgUDP(p, oob, to)
 }
 
 // followed is any other socket, such as one that is wrapped already.
@@ -117,11 +114,10 @@ func (c *followed) ReadFrom(p []byte) (int, net.Addr, error) {
 
 // WriteTo writes a datagram.
 func (c *followed) WriteTo(p []byte, addr net.Addr) (int, error) {
-	n, err := c.PacketConn.WriteTo(p, addr)
-	if to, ok := addr.(*net.UDPAddr); ok && n > 0 {
-		c.quic.Sent(p[:n], to)
+	if to, ok := addr.(*net.UDPAddr); ok {
+		c.quic.Sent(p, to)
 	}
-	return n, err
+	return c.PacketConn.WriteTo(p, addr)
 }
 
 // closeIfOver ends the connections after an error that quic-go takes for the end of the socket.

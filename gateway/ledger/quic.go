@@ -127,9 +127,9 @@ func (q *QUIC) of(peer *net.UDPAddr) *Conn {
 	}
 	if f == nil {
 		f = q.open(peer)
-		f.proven = true
-		f.conn.shaken()
 	}
+	q.prove(f)
+	f.conn.shaken()
 	return f.conn
 }
 
@@ -270,7 +270,8 @@ func (q *QUIC) forget(f *flow) {
 	q.leave(f, f.moved)
 }
 
-// Sent follows what was sent to a client: a datagram, or several of one connection.
+// Sent follows what is sent to a client: a datagram, or several of one connection. It is called
+// before they go out, since the client's answer may be here before the system's call is back.
 func (q *QUIC) Sent(p []byte, to *net.UDPAddr) {
 	q.mu.Lock()
 	f := q.addrs[to]

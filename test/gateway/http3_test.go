@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +16,7 @@ import (
 )
 
 // Requests over HTTP/3 are in the ledger like all others: listed, bounded, killed, and logged as 499 if the client goes away.
-// Their connections are QUIC's, and are not.
+// So is their connection, which is killed as others are.
 func TestRequestsOverHTTP3AreInTheLedger(t *testing.T) {
 	t.Parallel()
 	origin := stalling(t)
@@ -57,8 +58,15 @@ func TestRequestsOverHTTP3AreInTheLedger(t *testing.T) {
 		rows = decode[[]control.Row](t, g.must("ps", "--json", "--phase", "origin-read"))
 		return len(rows) == 1
 	})
-	if e := rows[0]; e.Proto != "HTTP/3.0" || e.Path != "/stall/killed" || e.Deadline == nil || e.Conn != 0 {
-		t.Errorf("%+v", e)
+	quics := func() []control.Row {
+		return slices.DeleteFunc(decode[[]control.Row](t, g.must("ps", "--json", "--connections", "--side", "client")), func(r control.Row) bool { return r.Proto != "QUIC" })
+	}
+	conns := quics()
+	if len(conns) != 1 {
+		t.Fatalf("connections: %+v", conns)
+	}
+	if e := rows[0]; e.Proto != "HTTP/3.0" || e.Path != "/stall/killed" || e.Deadline == nil || e.Conn != conns[0].ID {
+		t.Errorf("%+v of %+v", e, conns[0])
 	}
 	g.must("kill", rows[0].ID.String())
 	if <-killed == nil {
@@ -80,5 +88,11 @@ func TestRequestsOverHTTP3AreInTheLedger(t *testing.T) {
 	eventually(t, "the client's leaving is in the log", 5*time.Second, func() bool {
 		return strings.Contains(g.log.String(), `"status":499`) && strings.Contains(g.log.String(), "GW1201")
 	})
+	last := ask(t.Context(), "/stall/last")
+	eventually(t, "the request is listed", 10*time.Second, func() bool { return strings.Contains(g.must("ps", "--json"), "/stall/last") })
+	g.must("kill", conns[0].ID.String())
+	if <-last == nil {
+		t.Error("the client took a response on a killed connection for the whole")
+	}
 	eventually(t, "nothing is left", 5*time.Second, func() bool { return strings.TrimSpace(g.must("ps", "--json")) == "[]" })
 }
