@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 }
 
 // free is an address that nobody listens on at the moment.
-func free(t *testing.T) string {
+func free(t testing.TB) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/quic-go/quic-go"
 	"golang.org/x/net/ipv4"
 
 	"github.com/honeyant/honeyant/gateway/ledger"
@@ -37,7 +38,7 @@ func (m *packetConnModule) CaddyModule() caddy.ModuleInfo {
 
 // WrapPacketConn is Caddy's.
 func (m *packetConnModule) WrapPacketConn(c net.PacketConn) net.PacketConn {
-	quic := m.shared.ledger.FollowQUIC(c.LocalAddr(), m.Deadlines.Or(ledger.Defaults()))
+	follow := m.shared.ledger.FollowQUIC(c.LocalAddr(), m.Deadlines.Or(ledger.Defaults()))
 	bare := c
 	for {
 		wrapper, ok := bare.(interface{ Unwrap() net.PacketConn })
@@ -47,9 +48,9 @@ func (m *packetConnModule) WrapPacketConn(c net.PacketConn) net.PacketConn {
 		bare = wrapper.Unwrap()
 	}
 	if udp, ok := bare.(*net.UDPConn); ok {
-		return &followedUDP{UDPConn: udp, batch: ipv4.NewPacketConn(udp), quic: quic}
+		return &followedUDP{UDPConn: udp, batch: ipv4.NewPacketConn(udp), follow: follow}
 	}
-	return &followed{c, quic}
+	return &followed{c, follow}
 }
 
 // UnmarshalCaddyfile reads `honeyant { NAME TIME ... }`.
@@ -61,8 +62,8 @@ func (m *packetConnModule) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // to the system, and sends several.
 type followedUDP struct {
 	*net.UDPConn
-	batch *ipv4.PacketConn // also reads sockets of IPv6
-	quic  *ledger.QUIC
+	batch  *ipv4.PacketConn // also reads sockets of IPv6
+	follow *ledger.QUIC
 }
 
 // ReadBatch is how quic-go reads. A datagram that is dropped is left as an empty one, which
@@ -75,38 +76,38 @@ func (c *followedUDP) ReadBatch(ms []ipv4.Message, flags int) (int, error) {
 		if !ok {
 			continue
 		}
-		if to := c.quic.Received(m.Buffers[0][:m.N], from); to != nil {
+		if to := c.follow.Received(m.Buffers[0][:m.N], from); to != nil {
 			m.Addr = to
 		} else {
 			m.N = 0
 		}
 	}
-	closeIfOver(c.quic, err)
+	closeIfOver(c.follow, err)
 	return n, err
 }
 
 // WriteMsgUDP is how quic-go writes.
 func (c *followedUDP) WriteMsgUDP(p, oob []byte, to *net.UDPAddr) (n, oobn int, err error) {
-	c.quic.Sent(p, to)
+	c.follow.Sent(p, to)
 	return c.UDPConn.WriteMsgUDP(p, oob, to)
 }
 
 // followed is any other socket, such as one that is wrapped already.
 type followed struct {
 	net.PacketConn
-	quic *ledger.QUIC
+	follow *ledger.QUIC
 }
 
 // ReadFrom reads the next datagram that is not dropped.
 func (c *followed) ReadFrom(p []byte) (int, net.Addr, error) {
 	for {
 		n, addr, err := c.PacketConn.ReadFrom(p)
-		closeIfOver(c.quic, err)
+		closeIfOver(c.follow, err)
 		from, ok := addr.(*net.UDPAddr)
 		if err != nil || !ok {
 			return n, addr, err
 		}
-		if to := c.quic.Received(p[:n], from); to != nil {
+		if to := c.follow.Received(p[:n], from); to != nil {
 			return n, to, nil
 		}
 	}
@@ -115,21 +116,22 @@ func (c *followed) ReadFrom(p []byte) (int, net.Addr, error) {
 // WriteTo writes a datagram.
 func (c *followed) WriteTo(p []byte, addr net.Addr) (int, error) {
 	if to, ok := addr.(*net.UDPAddr); ok {
-		c.quic.Sent(p, to)
+		c.follow.Sent(p, to)
 	}
 	return c.PacketConn.WriteTo(p, addr)
 }
 
 // closeIfOver ends the connections after an error that quic-go takes for the end of the socket.
 // Caddy closes the socket itself, not what wraps it.
-func closeIfOver(quic *ledger.QUIC, err error) {
+func closeIfOver(follow *ledger.QUIC, err error) {
 	var passing interface{ Temporary() bool }
 	if err != nil && !(errors.As(err, &passing) && passing.Temporary()) {
-		quic.Close()
+		follow.Close()
 	}
 }
 
 var (
-	_ caddy.PacketConnWrapper = (*packetConnModule)(nil)
-	_ caddyfile.Unmarshaler   = (*packetConnModule)(nil)
+	_ caddy.PacketConnWrapper   = (*packetConnModule)(nil)
+	_ caddyfile.Unmarshaler     = (*packetConnModule)(nil)
+	_ quic.OOBCapablePacketConn = (*followedUDP)(nil)
 )

@@ -27,7 +27,7 @@ import (
 )
 
 // certificate makes one for nobody, and answers a line for a Caddyfile.
-func certificate(t *testing.T) string {
+func certificate(t testing.TB) string {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -45,7 +45,7 @@ func certificate(t *testing.T) string {
 	return "tls " + writePEM(t, "CERTIFICATE", cert) + " " + writePEM(t, "PRIVATE KEY", secret)
 }
 
-func writePEM(t *testing.T, kind string, der []byte) string {
+func writePEM(t testing.TB, kind string, der []byte) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "a.pem")
 	if err := os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
@@ -56,7 +56,7 @@ func writePEM(t *testing.T, kind string, der []byte) string {
 
 // site3 is a site with HTTP/3.
 type site3 struct {
-	t           *testing.T
+	t           testing.TB
 	addr        string
 	certificate string
 	since       ledger.ID // what the ledger had before
@@ -117,7 +117,7 @@ func (s *site3) quics() (all []ledger.Entry) {
 }
 
 // until waits until ok, and fails after a while.
-func until(t *testing.T, what string, limit time.Duration, ok func() bool) {
+func until(t testing.TB, what string, limit time.Duration, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(limit); !ok(); wait(5 * time.Millisecond) {
 		if time.Now().After(end) {

@@ -48,13 +48,9 @@ type Conn struct {
 	multi    bool // HTTP/2: bytes while idle are no request header
 	request  ID   // of an origin's connection: who uses it
 	requests uint64
-	running  int    // of requests
-	proto    string // protoQUIC or ""
+	running  int // of requests
 	tls      TLS
 }
-
-// protoQUIC is the protocol of an entry whose connection is followed by a QUIC.
-const protoQUIC = "QUIC"
 
 // calls are what a connection's gate calls, made once: they change with every request.
 type calls struct {
@@ -112,7 +108,7 @@ func (l *Ledger) WrapOrigin(c net.Conn, limits Limits) *Conn {
 // enterQUIC enters a QUIC connection that shakes hands.
 func (l *Ledger) enterQUIC(f *flow, limits Limits) *Conn {
 	w := l.newConn(f, Client, limits)
-	w.proto, w.multi, w.state = protoQUIC, true, stateTLS
+	w.multi, w.state = true, stateTLS
 	w.gate = w.watch.gate(ClientTLS, &w.limits, w.calls.kill)
 	w.gate.Enter()
 	l.enter(w.id, w)
@@ -214,11 +210,17 @@ func (c *Conn) Done() {
 	defer c.mu.Unlock()
 	c.running--
 	switch {
-	case c.proto == protoQUIC && c.running == 0:
+	case c.isQUIC() && c.running == 0:
 		c.move(stateIdle, Idle) // nobody else says so
 	case !c.multi && c.state == stateActive:
 		c.move(stateFinishing, Closing)
 	}
+}
+
+// isQUIC tells whether it is a QUIC connection.
+func (c *Conn) isQUIC() bool {
+	_, is := c.Conn.(*flow)
+	return is
 }
 
 // shaken says that the handshake of a QUIC connection is over.
@@ -495,8 +497,10 @@ func (c *Conn) snapshot(now time.Time) Entry {
 	e := Entry{
 		ID: c.id, Kind: Connection, Side: c.side, Started: c.start,
 		Progress: Progress{AgeSeconds: now.Sub(c.start).Seconds(), InBytes: c.in.Load(), OutBytes: c.out.Load(), SizeBytes: -1},
-		Message:  Message{Proto: c.proto},
 		Request:  c.request, Requests: c.requests, TLS: c.tls,
+	}
+	if c.isQUIC() {
+		e.Proto = "QUIC"
 	}
 	if c.side == Client {
 		e.Client = c.peer

@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"context"
 	"net"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +17,7 @@ type quicSocket struct {
 	*ledger.QUIC
 	t      *testing.T
 	ledger *ledger.Ledger
+	mu     sync.Mutex     // guards the rest; what reads it has waited for all that writes
 	ended  []ledger.Entry // connections
 	fired  []ledger.Name
 }
@@ -24,11 +26,17 @@ func newQUICSocket(t *testing.T) *quicSocket {
 	s := &quicSocket{t: t, ledger: ledger.New(0)}
 	s.ledger.Observe(ledger.Observer{
 		Ended: func(e ledger.Entry) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
 			if e.Kind == ledger.Connection {
 				s.ended = append(s.ended, e)
 			}
 		},
-		Fired: func(_ ledger.Entry, why *ledger.Ending) { s.fired = append(s.fired, why.Name) },
+		Fired: func(_ ledger.Entry, why *ledger.Ending) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.fired = append(s.fired, why.Name)
+		},
 	})
 	s.QUIC = s.ledger.FollowQUIC(&net.UDPAddr{IP: net.IPv6unspecified, Port: 443}, ledger.Limits{}.Or(ledger.Defaults()))
 	t.Cleanup(s.Close)
