@@ -5,6 +5,9 @@
 // It is the answer to workers that hang for days: nothing in the gateway waits without being
 // in the ledger with the name of what it waits for and a limit.
 //
+// Connections of TCP are followed as they are read and written (Conn), those of QUIC by the
+// datagrams of their socket (QUIC).
+//
 // Invariants:
 //
 //	L1  A wait has a deadline with a name from Limits; past it the wait is ended, counted,
