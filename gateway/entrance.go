@@ -54,7 +54,7 @@ func (m *ledgerModule) quicConn(r *http.Request) *ledger.Conn {
 	if r.ProtoMajor != 3 || local == nil || peer == nil {
 		return nil
 	}
-	return m.shared.ledger.QUICConn(local, peer)
+	return m.shared.ledger.QUICConn(local, peer, r.TLS != nil && r.TLS.HandshakeComplete)
 }
 
 // ServeHTTP leads a request through the ledger.

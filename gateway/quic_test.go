@@ -1,12 +1,14 @@
 package gateway_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -78,7 +80,7 @@ func load3(t *testing.T, first, limits, routes string) *site3 {
 
 func (s *site3) load(first, limits, routes string) {
 	s.t.Helper()
-	text := []byte(fmt.Sprintf("{\n\tadmin off\n\tlog {\n\t\toutput discard\n\t}\n\tauto_https off\n\tgrace_period 5s\n\tstorage file_system %s\n\tservers {\n\t\tpacket_conn_wrappers {\n\t\t\thoneyant {\n%s\n\t\t\t}\n\t\t}\n\t}\n}\nhttps://%s {\n\t%s\n\tledger {\n%s\n\t}\n%s\n}\n",
+	text := []byte(fmt.Sprintf("{\n\tadmin off\n\tlog {\n\t\toutput discard\n\t}\n\tauto_https off\n\tgrace_period 5s\n\tstorage file_system %s\n\tservers {\n\t\ttimeouts {\n\t\t\tidle 1s\n\t\t}\n\t\tpacket_conn_wrappers {\n\t\t\thoneyant {\n%s\n\t\t\t}\n\t\t}\n\t}\n}\nhttps://%s {\n\t%s\n\tledger {\n%s\n\t}\n%s\n}\n",
 		s.t.TempDir(), first, s.addr, s.certificate, limits, routes))
 	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt(text, map[string]any{"filename": "Caddyfile"})
 	if err != nil {
@@ -189,17 +191,29 @@ func TestQUICConnectionsAreInTheLedger(t *testing.T) {
 	}
 }
 
-// The idle limit of the route ends a connection without requests.
+// The idle limit ends a connection without requests. What its client sends is dropped, but the farewell that the server
+// has for connections that are idle for longer gets through.
 func TestQUICConnectionsHaveAnIdleLimit(t *testing.T) {
-	s := load3(t, "", "client_idle 200ms", "\trespond ok")
+	s := load3(t, "", "client_idle 200ms\n\t\tclose 100ms", "\trespond ok")
 	was := book.Counts().Fired[ledger.LimitClientIdle]
-	s.get(s.client(), "/")
+	c := s.client()
+	var conn *quic.Conn
+	c.Transport.(*http3.Transport).Dial = func(ctx context.Context, addr string, secure *tls.Config, config *quic.Config) (_ *quic.Conn, err error) {
+		conn, err = quic.DialAddrEarly(ctx, addr, secure, config)
+		return conn, err
+	}
+	s.get(c, "/")
 	if len(s.quics()) == 0 {
 		t.Fatalf("no connection in %+v", book.List(ledger.Filter{}))
 	}
 	until(t, "the connection is gone", 5*time.Second, func() bool { return len(s.quics()) == 0 })
 	if fired := book.Counts().Fired[ledger.LimitClientIdle] - was; fired != 1 {
 		t.Errorf("the limit fired %d times", fired)
+	}
+	<-conn.Context().Done()
+	var farewell *quic.ApplicationError
+	if err := context.Cause(conn.Context()); !errors.As(err, &farewell) || !farewell.Remote || farewell.ErrorCode != quic.ApplicationErrorCode(http3.ErrCodeNoError) {
+		t.Errorf("the client was told %v", err)
 	}
 }
 

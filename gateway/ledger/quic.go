@@ -102,34 +102,44 @@ func plain(a *net.UDPAddr) netip.AddrPort {
 }
 
 // QUICConn finds the connection of a request that came to local from peer, which must be the
-// very address that Received answered. One that is not known (any more) is entered again. It
-// answers nil if the socket is not followed.
-func (l *Ledger) QUICConn(local, peer *net.UDPAddr) *Conn {
+// very address that Received answered. shaken says that the handshake is over: it is not for a
+// request of 0-RTT, which may be repeated by somebody else. If it is, a connection that is not
+// known (any more) is entered again. It answers nil if there is none, or the socket is not
+// followed.
+func (l *Ledger) QUICConn(local, peer *net.UDPAddr, shaken bool) *Conn {
 	l.mu.Lock()
 	quics := slices.Clone(l.quics)
 	l.mu.Unlock()
+	for _, q := range quics {
+		if c := q.of(peer, shaken, false); c != nil {
+			return c
+		}
+	}
 	at := plain(local)
 	for _, q := range quics {
-		if q.local.Port() == at.Port() && (q.local.Addr() == at.Addr() || q.local.Addr().IsUnspecified()) {
-			return q.of(peer)
+		if shaken && q.local.Port() == at.Port() && (q.local.Addr() == at.Addr() || q.local.Addr().IsUnspecified()) {
+			return q.of(peer, true, true)
 		}
 	}
 	return nil
 }
 
-// of answers the connection of an address, and enters it if it is not known.
-func (q *QUIC) of(peer *net.UDPAddr) *Conn {
+// of answers the connection of an address, which is proven if the handshake is over. If it is not
+// known it may be entered.
+func (q *QUIC) of(peer *net.UDPAddr, shaken, enter bool) *Conn {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	f := q.addrs[peer]
-	if f == nil && q.closed {
-		return nil
-	}
-	if f == nil {
+	if f == nil && enter && !q.closed {
 		f = q.open(peer)
 	}
-	q.prove(f)
-	f.conn.shaken()
+	if f == nil {
+		return nil
+	}
+	if shaken {
+		q.prove(f)
+		f.conn.shaken()
+	}
 	return f.conn
 }
 

@@ -83,7 +83,7 @@ func (s *quicSocket) connect(from *net.UDPAddr, id string) (known *net.UDPAddr) 
 
 // request begins a request over HTTP/3.
 func (s *quicSocket) request(known *net.UDPAddr) (*ledger.Conn, *ledger.Req, context.Context) {
-	conn := s.ledger.QUICConn(&net.UDPAddr{IP: net.IPv4(192, 0, 2, 200), Port: 443}, known)
+	conn := s.ledger.QUICConn(&net.UDPAddr{IP: net.IPv4(192, 0, 2, 200), Port: 443}, known, true)
 	req, ctx := s.ledger.Begin(context.Background(), ledger.About{Client: known.String(), Conn: conn, Limits: ledger.Defaults()})
 	conn.Begin(ledger.Defaults(), nil, true)
 	return conn, req, ctx
@@ -295,6 +295,9 @@ func TestQUICFloodIsBounded(t *testing.T) {
 		}
 		if most = max(most, len(s.live())); most > 1100 || len(s.fired) != 0 {
 			t.Errorf("%d connections, fired %v", most, s.fired)
+		}
+		if s.ledger.QUICConn(&net.UDPAddr{IP: net.IPv6loopback, Port: 443}, late, false) != nil {
+			t.Error("a request of 0-RTT entered a connection")
 		}
 		conn, _, _ := s.request(late)
 		again, _, _ := s.request(late)
