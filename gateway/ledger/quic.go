@@ -14,9 +14,11 @@ import (
 // headers, and the addresses of clients.
 //
 // A datagram belongs to the connection whose ID it bears. Later IDs are given out encrypted, so
-// that a datagram with an unknown one belongs to the newest connection from its address. A
-// client that changes address and ID at once is therefore lost: its bytes are no longer
-// counted, and its entry stays as long as its requests run.
+// that a datagram with an unknown one belongs to the newest connection from its address that was
+// not ended. Of several from one address the bytes may therefore be counted for another, and what
+// comes for one that was ended may still pass; requests are always told apart. A client that
+// changes address and ID at once is lost: its bytes are no longer counted, and its entry stays as
+// long as its requests run.
 //
 // The handshake is over with the first short header from a client that has shown an ID of ours:
 // only who gets our datagrams knows one. Addresses that have not shown any may be made up; at
