@@ -37,6 +37,14 @@ func (fs *FS) openOut(f *volume.File, out *gofuse.OpenOut) {
 	}
 }
 
+// file is an open file of which a request speaks.
+func (fs *FS) file(fh uint64) (f *volume.File, ok bool) {
+	if f, ok = fs.files.get(fh); ok {
+		fs.pages.used(f)
+	}
+	return f, ok
+}
+
 // Open opens a regular file.
 func (fs *FS) Open(cancel <-chan struct{}, in *gofuse.OpenIn, out *gofuse.OpenOut) gofuse.Status {
 	c := fs.begin(cancel, &in.InHeader)
@@ -93,7 +101,7 @@ func (fs *FS) Create(cancel <-chan struct{}, in *gofuse.CreateIn, name string, o
 func (fs *FS) Read(cancel <-chan struct{}, in *gofuse.ReadIn, buf []byte) (gofuse.ReadResult, gofuse.Status) {
 	c := fs.begin(cancel, &in.InHeader)
 	defer c.done()
-	f, ok := fs.files.get(in.Fh)
+	f, ok := fs.file(in.Fh)
 	if !ok {
 		return nil, gofuse.EBADF
 	}
@@ -108,7 +116,7 @@ func (fs *FS) Read(cancel <-chan struct{}, in *gofuse.ReadIn, buf []byte) (gofus
 func (fs *FS) Write(cancel <-chan struct{}, in *gofuse.WriteIn, data []byte) (uint32, gofuse.Status) {
 	c := fs.begin(cancel, &in.InHeader)
 	defer c.done()
-	f, ok := fs.files.get(in.Fh)
+	f, ok := fs.file(in.Fh)
 	if !ok {
 		return 0, gofuse.EBADF
 	}
@@ -128,7 +136,7 @@ func (fs *FS) Write(cancel <-chan struct{}, in *gofuse.WriteIn, data []byte) (ui
 func (fs *FS) Flush(cancel <-chan struct{}, in *gofuse.FlushIn) gofuse.Status {
 	c := fs.begin(cancel, &in.InHeader)
 	defer c.done()
-	f, ok := fs.files.get(in.Fh)
+	f, ok := fs.file(in.Fh)
 	if !ok {
 		return gofuse.EBADF
 	}
@@ -139,7 +147,7 @@ func (fs *FS) Flush(cancel <-chan struct{}, in *gofuse.FlushIn) gofuse.Status {
 func (fs *FS) Fsync(cancel <-chan struct{}, in *gofuse.FsyncIn) gofuse.Status {
 	c := fs.begin(cancel, &in.InHeader)
 	defer c.done()
-	f, ok := fs.files.get(in.Fh)
+	f, ok := fs.file(in.Fh)
 	if !ok {
 		return gofuse.EBADF
 	}
@@ -157,6 +165,7 @@ func (fs *FS) Release(cancel <-chan struct{}, in *gofuse.ReleaseIn) {
 	if !ok {
 		return
 	}
+	fs.pages.used(f)
 	var owner uint64
 	if in.ReleaseFlags&releaseFlock != 0 {
 		owner = in.LockOwner
@@ -170,7 +179,7 @@ func (fs *FS) Release(cancel <-chan struct{}, in *gofuse.ReleaseIn) {
 func (fs *FS) Fallocate(cancel <-chan struct{}, in *gofuse.FallocateIn) gofuse.Status {
 	c := fs.begin(cancel, &in.InHeader)
 	defer c.done()
-	f, ok := fs.files.get(in.Fh)
+	f, ok := fs.file(in.Fh)
 	if !ok {
 		return gofuse.EBADF
 	}
@@ -184,7 +193,7 @@ func (fs *FS) Fallocate(cancel <-chan struct{}, in *gofuse.FallocateIn) gofuse.S
 func (fs *FS) Lseek(cancel <-chan struct{}, in *gofuse.LseekIn, out *gofuse.LseekOut) gofuse.Status {
 	c := fs.begin(cancel, &in.InHeader)
 	defer c.done()
-	f, ok := fs.files.get(in.Fh)
+	f, ok := fs.file(in.Fh)
 	if !ok {
 		return gofuse.EBADF
 	}
@@ -206,8 +215,8 @@ func (fs *FS) Lseek(cancel <-chan struct{}, in *gofuse.LseekIn, out *gofuse.Lsee
 func (fs *FS) CopyFileRange(cancel <-chan struct{}, in *gofuse.CopyFileRangeIn) (uint32, gofuse.Status) {
 	c := fs.begin(cancel, &in.InHeader)
 	defer c.done()
-	src, ok1 := fs.files.get(in.FhIn)
-	dst, ok2 := fs.files.get(in.FhOut)
+	src, ok1 := fs.file(in.FhIn)
+	dst, ok2 := fs.file(in.FhOut)
 	if !ok1 || !ok2 {
 		return 0, gofuse.EBADF
 	}

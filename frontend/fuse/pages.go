@@ -2,6 +2,7 @@ package fuse
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/volume"
@@ -11,10 +12,22 @@ import (
 // did may leave them (FOPEN_KEEP_CACHE). Pages that were read since then are of the same state, for Versions only rise;
 // pages on their way are locked, and an open that drops pages waits for them. Bytes written here raise the Version
 // when they are committed; should they be lost instead, nothing that was noted before counts any more.
+//
+// The program that opens a file drops the pages itself, when it takes the answer in. Until a request about that open file shows that it has,
+// others that open the file drop them, too.
 type pages struct {
-	mu   sync.Mutex // guards all below
+	mu   sync.Mutex // guards what follows
 	lost uint64     // what Volume.Lost told
-	of   map[honeyant.Ino]pagesAs
+	of   map[honeyant.Ino]pagesOf
+
+	dropping map[*volume.File]pagesAs // opened, and not yet known to have dropped the pages
+	any      atomic.Int64             // len(dropping)
+}
+
+// pagesOf tells of what state a file's pages are, once they were dropped.
+type pagesOf struct {
+	pagesAs
+	dropped bool
 }
 
 // pagesAs is a state of a file. With Versions go times: those given under leases that were lost may come again.
@@ -34,12 +47,17 @@ func (p *pages) keep(v *volume.Volume, f *volume.File) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.lost != lost || p.of == nil {
-		p.lost, p.of = lost, map[honeyant.Ino]pagesAs{}
+		p.lost, p.of = lost, map[honeyant.Ino]pagesOf{}
+		p.dropping = map[*volume.File]pagesAs{}
+		p.any.Store(0)
 	}
 	had, ok := p.of[f.Ino()]
 	if !settled {
 		delete(p.of, f.Ino())
 		return false
+	}
+	if ok && had == (pagesOf{as, true}) {
+		return true
 	}
 	if !ok && len(p.of) >= pagesMost {
 		for ino := range p.of { // any
@@ -47,6 +65,26 @@ func (p *pages) keep(v *volume.Volume, f *volume.File) bool {
 			break
 		}
 	}
-	p.of[f.Ino()] = as
-	return ok && had == as
+	p.of[f.Ino()] = pagesOf{as, false}
+	p.dropping[f] = as
+	p.any.Store(int64(len(p.dropping)))
+	return false
+}
+
+// used is told of each request about an open file.
+func (p *pages) used(f *volume.File) {
+	if p.any.Load() == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	as, ok := p.dropping[f]
+	if !ok {
+		return
+	}
+	delete(p.dropping, f)
+	p.any.Store(int64(len(p.dropping)))
+	if now, ok := p.of[f.Ino()]; ok && now.pagesAs == as {
+		p.of[f.Ino()] = pagesOf{as, true}
+	}
 }

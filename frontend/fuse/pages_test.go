@@ -2,11 +2,18 @@ package fuse_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A file that is opened again unchanged is read from the kernel's pages; what was closed anywhere is seen by the next open.
@@ -72,6 +79,110 @@ func TestPagesAreKept(t *testing.T) {
 				}
 				check(rng.IntN(2), step)
 			}
+		})
+	}
+}
+
+// Many read single pages of a file, through all mounts, while it is rewritten, cut and lengthened through one or the other: whoever opens
+// it sees what was closed before.
+func TestPagesAreNeverOld(t *testing.T) {
+	for _, mode := range []struct {
+		name string
+		env  []string
+	}{{"two nodes", []string{keepEnv + "=1", calmEnv + "=-1ns"}}, {"one node", []string{keepEnv + "=1", oneEnv + "=1", calmEnv + "=-1ns"}}} {
+		t.Run(mode.name, func(t *testing.T) {
+			d := serve(t, 2, mode.env...)
+			at := func(n int) string { return filepath.Join(d.paths[n], "f") }
+			seed := uint64(time.Now().UnixNano())
+			t.Logf("seed %d", seed)
+			const page, pages = 4096, 96
+			var lock sync.RWMutex // writers change the file and version, checkers look
+			var version uint64
+			write := func(r *rand.Rand, by int) error {
+				lock.Lock()
+				defer lock.Unlock()
+				version++
+				b := bytes.Repeat(binary.LittleEndian.AppendUint64(nil, version), page*pages/8)
+				flags := os.O_WRONLY | os.O_CREATE
+				switch r.IntN(3) {
+				case 0:
+					flags |= os.O_TRUNC
+				case 1:
+					if err := os.Truncate(at(by), int64(r.IntN(page*pages))); err != nil && version > 1 {
+						return err
+					}
+				}
+				f, err := os.OpenFile(at(by), flags, 0o644)
+				if err != nil {
+					return err
+				}
+				_, err = f.Write(b)
+				return errors.Join(err, f.Close())
+			}
+			check := func(r *rand.Rand, by int) error {
+				lock.RLock()
+				defer lock.RUnlock()
+				f, err := os.Open(at(by))
+				if err != nil {
+					return err
+				}
+				defer f.Close()
+				unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_RANDOM)
+				b := make([]byte, page)
+				for range 20 {
+					n := r.IntN(pages)
+					if _, err := f.ReadAt(b, int64(n*page)); err != nil {
+						return fmt.Errorf("page %d: %w", n, err)
+					}
+					for i := 0; i < page; i += 8 {
+						if got := binary.LittleEndian.Uint64(b[i:]); got != version {
+							return fmt.Errorf("mount %d, page %d, byte %d: version %d, want %d", by, n, i, got, version)
+						}
+					}
+				}
+				return nil
+			}
+			if err := write(rand.New(rand.NewPCG(seed, 0)), 0); err != nil {
+				t.Fatal(err)
+			}
+			var all sync.WaitGroup
+			var checks atomic.Int64
+			end := time.Now().Add(keptTime())
+			run := func(n uint64, fn func(r *rand.Rand)) {
+				r := rand.New(rand.NewPCG(seed, n))
+				all.Go(func() {
+					for time.Now().Before(end) && !t.Failed() {
+						fn(r)
+					}
+				})
+			}
+			run(1, func(r *rand.Rand) {
+				if err := write(r, r.IntN(2)); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(time.Duration(r.IntN(20)) * time.Millisecond)
+			})
+			for n := range 3 {
+				run(uint64(2+n), func(r *rand.Rand) {
+					if err := check(r, r.IntN(2)); err != nil {
+						t.Error(err)
+					}
+					checks.Add(1)
+				})
+			}
+			for by := range 2 { // reads that nobody looks at, so that answers are on their way at any moment
+				f, err := os.Open(at(by))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer f.Close()
+				unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_RANDOM)
+				run(uint64(10+by), func(r *rand.Rand) {
+					_, _ = f.ReadAt(make([]byte, page), int64(r.IntN(pages)*page)) // may be short
+				})
+			}
+			all.Wait()
+			t.Logf("%d versions, %d checks", version, checks.Load())
 		})
 	}
 }
