@@ -38,6 +38,48 @@ func (f *File) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	return n, nil
 }
 
+// ReadAround is ReadAt, and puts what must be fetched with the bytes at off anyway, because it is checked together with them, into wide:
+// more bytes from at on. There is none if the bytes are known here, are not all in one frame of a chunk, or the file is being read from
+// one end to the other.
+func (f *File) ReadAround(ctx context.Context, p []byte, off int64, wide []byte) (n int, at int64, more int, err error) {
+	s := f.around(off, len(p))
+	if s.from >= s.to || s.to-s.from > int64(len(wide)) {
+		n, err = f.ReadAt(ctx, p, off)
+		return n, 0, 0, err
+	}
+	more, err = f.ReadAt(ctx, wide[:s.to-s.from], s.from)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	n = copy(p, wide[min(int(off-s.from), more):more])
+	f.v.stats.read.Add(uint64(n) - uint64(more)) // what was asked for
+	return n, s.from, more, nil
+}
+
+// around is the part of the file that lies in the frame of [off, off+n); empty if that is not one, see ReadAround.
+func (f *File) around(off int64, n int) span {
+	in := f.in
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	want := span{off, min(off+int64(n), int64(in.attr.Size))}
+	if off < 0 || want.from >= want.to || len(in.dirty) > 0 || len(in.flights) > 0 || !in.fresh() || in.ext.knownFrom(off) < want.to || f.ahead.goesOn(off) {
+		return span{}
+	}
+	var one [2]chunkPart
+	parts := in.ext.chunksOf(want, one[:0])
+	if len(parts) != 1 || parts[0].at != want.from || int64(parts[0].length) != want.to-want.from {
+		return span{}
+	}
+	p := parts[0]
+	first := p.off / honeyant.FrameSize * honeyant.FrameSize
+	if p.off+p.length > first+honeyant.FrameSize || f.v.cache.has(p.ref.ID, int(p.off)) {
+		return span{}
+	}
+	e := &in.ext.ext[in.ext.after(off)]
+	frame := span{off - int64(p.off-first), off - int64(p.off-first) + honeyant.FrameSize}
+	return span{max(frame.from, int64(e.Offset), 0), min(frame.to, int64(e.End()), int64(in.attr.Size))}
+}
+
 func (f *File) read(ctx context.Context, p []byte, off int64) (int, error) {
 	in := f.in
 	var pieces []piece

@@ -50,6 +50,13 @@ func (r *readAhead) step(off int64, n int, most int64) span {
 	return s
 }
 
+// goesOn tells whether a read at off goes on sequentially.
+func (r *readAhead) goesOn(off int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.streak > 0 && off >= r.next-aheadSlack && off <= r.next+aheadSlack
+}
+
 // reached corrects step: only up to here it could be asked for.
 func (r *readAhead) reached(to int64) {
 	r.mu.Lock()

@@ -129,6 +129,13 @@ func (c *readCache) unpin(e *cached) {
 	}
 }
 
+// has tells whether the piece at an offset of a chunk is there, or on its way.
+func (c *readCache) has(chunk honeyant.ChunkID, off int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pieces[pieceKey{chunk, uint32(off / c.size)}] != nil
+}
+
 // pin finds an entry and keeps it; nil if there is none.
 func (c *readCache) pin(key pieceKey) *cached {
 	c.mu.Lock()

@@ -42,6 +42,10 @@ var attrMasks = [...]struct {
 func (fs *FS) SetAttr(cancel <-chan struct{}, in *gofuse.SetAttrIn, out *gofuse.AttrOut) gofuse.Status {
 	c := fs.begin(cancel, &in.InHeader)
 	defer c.done()
+	if ino := honeyant.Ino(in.NodeId); in.Valid&gofuse.FATTR_SIZE != 0 {
+		fs.kept.writes(ino)
+		defer fs.kept.wrote(ino)
+	}
 	a, err := fs.volume.SetAttr(c.ctx, setAttrOp(&in.SetAttrInCommon))
 	if err != nil {
 		return status(err)

@@ -57,22 +57,36 @@ type notifyInode struct {
 	off, size int64
 }
 
+// notifyStore is before the bytes of a FUSE_NOTIFY_STORE.
+type notifyStore struct {
+	notifyHeader
+	ino, off  uint64
+	size, pad uint32
+}
+
 // Codes of enum fuse_notify_code.
 const (
 	notifyInvalInode = 2
+	notifyStoreCode  = 4
 	notifyIncEpoch   = 8
 )
 
-func (d *device) write(message []byte) error {
+func (d *device) write(message ...[]byte) error {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	for !d.closed {
-		_, err := unix.Write(d.fd, message)
+		_, err := unix.Writev(d.fd, message)
 		if err != unix.EINTR {
 			return err
 		}
 	}
 	return nil
+}
+
+func (d *device) storePages(ino uint64, off int64, data []byte) error {
+	m := notifyStore{ino: ino, off: uint64(off), size: uint32(len(data))}
+	m.length, m.code = uint32(unsafe.Sizeof(m))+m.size, notifyStoreCode
+	return d.write(unsafe.Slice((*byte)(unsafe.Pointer(&m)), unsafe.Sizeof(m)), data)
 }
 
 func (d *device) close() {
@@ -88,17 +102,21 @@ func (d *device) expireNames() error {
 }
 
 func (d *device) expireAttrs(ino uint64) (known bool, err error) {
-	return d.expireInode(ino, -1) // attributes alone, no page is locked
+	return d.expireInode(ino, -1, 0) // attributes alone, no page is locked
 }
 
 // expireListing also takes a directory's pages, which are locked only while an answer is copied.
 func (d *device) expireListing(ino uint64) error {
-	_, err := d.expireInode(ino, 0)
+	return d.expirePages(ino, 0, 0)
+}
+
+func (d *device) expirePages(ino uint64, off, length int64) error {
+	_, err := d.expireInode(ino, off, length)
 	return err
 }
 
-func (d *device) expireInode(ino uint64, off int64) (known bool, err error) {
-	m := notifyInode{ino: ino, off: off}
+func (d *device) expireInode(ino uint64, off, length int64) (known bool, err error) {
+	m := notifyInode{ino: ino, off: off, size: length}
 	m.length, m.code = uint32(unsafe.Sizeof(m)), notifyInvalInode
 	err = d.write(unsafe.Slice((*byte)(unsafe.Pointer(&m)), m.length))
 	if err == unix.ENOENT {

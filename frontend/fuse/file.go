@@ -3,6 +3,7 @@ package fuse
 import (
 	"math"
 	"syscall"
+	"time"
 
 	gofuse "github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
@@ -28,6 +29,11 @@ func openFlags(flags uint32) volume.OpenFlags {
 // openOut hands a file to the kernel. An append file bypasses the page cache, because the
 // kernel's idea of the end may be old (F4). Pages are kept if the file is as it was at the last open.
 func (fs *FS) openOut(f *volume.File, out *gofuse.OpenOut) {
+	if f.Flags().Write {
+		fs.kept.writes(f.Ino())
+	} else {
+		fs.kept.bar(f.Ino())
+	}
 	out.Fh = fs.files.add(f)
 	switch {
 	case f.Flags().Append:
@@ -105,11 +111,36 @@ func (fs *FS) Read(cancel <-chan struct{}, in *gofuse.ReadIn, buf []byte) (gofus
 	if !ok {
 		return nil, gofuse.EBADF
 	}
-	n, err := f.ReadAt(c.ctx, buf[:min(len(buf), int(in.Size))], int64(in.Offset))
+	n, err := fs.read(c, f, buf[:min(len(buf), int(in.Size))], int64(in.Offset))
 	if err != nil {
 		return nil, status(err)
 	}
 	return gofuse.ReadResultData(buf[:n]), gofuse.OK
+}
+
+// read reads, and puts what comes along with a small read into the kernel's pages.
+func (fs *FS) read(c *call, f *volume.File, p []byte, off int64) (n int, err error) {
+	if len(p) > storedReads || f.Flags().Append || f.Flags().Direct {
+		return f.ReadAt(c.ctx, p, off)
+	}
+	since, ino := fs.kept.begin(), f.Ino()
+	if !fs.kept.mayStore(ino, func() time.Duration { return fs.volume.InodeLease(ino) }) {
+		return f.ReadAt(c.ctx, p, off)
+	}
+	wide := fs.kept.buffer()
+	if wide == nil {
+		return f.ReadAt(c.ctx, p, off)
+	}
+	n, at, more, err := f.ReadAround(c.ctx, p, off, wide)
+	if err != nil || more == 0 {
+		fs.kept.free <- wide
+		return n, err
+	}
+	go func() { // never here: the kernel waits for answers that this thread may have to give
+		fs.kept.store(ino, since, at, wide[:more], off, off+int64(len(p)))
+		fs.kept.free <- wide
+	}()
+	return n, nil
 }
 
 // Write writes into the volume's buffer, or through it if the file says so.
@@ -166,6 +197,9 @@ func (fs *FS) Release(cancel <-chan struct{}, in *gofuse.ReleaseIn) {
 		return
 	}
 	fs.pages.used(f)
+	if f.Flags().Write {
+		defer fs.kept.wrote(f.Ino())
+	}
 	var owner uint64
 	if in.ReleaseFlags&releaseFlock != 0 {
 		owner = in.LockOwner

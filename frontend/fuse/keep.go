@@ -31,6 +31,7 @@ type kept struct {
 	attrs promises                  // by inode
 	acls  map[honeyant.Ino]struct{} // inodes with ACLs, which the kernel keeps without a timeout
 	lists map[honeyant.Ino]struct{} // directories whose listings it may keep, likewise
+	stores
 
 	expiries, invalidations, given atomic.Uint64
 }
@@ -58,6 +59,10 @@ type kernel interface {
 	expireAttrs(ino uint64) (known bool, err error)
 	// expireListing makes it forget what it keeps of a directory's listing, and its attributes. It need not know the inode.
 	expireListing(ino uint64) error
+	// storePages gives it whole pages of a file, expirePages takes pages from off on. It need not know the inode. Both wait for
+	// requests of programs that read the pages.
+	storePages(ino uint64, off int64, data []byte) error
+	expirePages(ino uint64, off, length int64) error
 }
 
 const (
@@ -84,6 +89,7 @@ func newKept(calm time.Duration) *kept {
 		quiet: calm, tells: make(chan struct{}, 1), below: func() bool { return false },
 		names: promises{of: map[honeyant.Ino]promise{}}, attrs: promises{of: map[honeyant.Ino]promise{}},
 		acls: map[honeyant.Ino]struct{}{}, lists: map[honeyant.Ino]struct{}{},
+		stores: stores{under: map[honeyant.Ino]int{}, writers: map[honeyant.Ino]int{}, free: make(chan []byte, storesMost)},
 	}
 }
 
@@ -186,7 +192,9 @@ func (k *kept) drop(ctx context.Context, inos []honeyant.Ino, own bool) {
 		k.outlast(&k.names, &k.attrs)
 		return
 	}
-	if !k.mark(inos) {
+	any := k.mark(inos)
+	k.awaitStores(inos)
+	if !any {
 		k.settle() // somebody else may be telling the kernel just now
 		return
 	}

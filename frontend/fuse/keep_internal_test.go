@@ -14,13 +14,15 @@ import (
 
 // fakeKernel notes what it is told; it hangs until hang is closed, and fails with err.
 type fakeKernel struct {
-	mu      sync.Mutex
-	names   int
-	attrs   []uint64
-	lists   []uint64
-	hang    chan struct{}
-	err     error
-	unknown []uint64 // inodes that it does not know
+	mu    sync.Mutex
+	names int
+	attrs []uint64
+	lists []uint64
+
+	stored, unstored [][2]int64
+	hang             chan struct{}
+	err              error
+	unknown          []uint64 // inodes that it does not know
 }
 
 func (f *fakeKernel) wait() error {
@@ -48,6 +50,20 @@ func (f *fakeKernel) expireAttrs(ino uint64) (bool, error) {
 func (f *fakeKernel) expireListing(ino uint64) error {
 	f.mu.Lock()
 	f.lists = append(f.lists, ino)
+	f.mu.Unlock()
+	return f.wait()
+}
+
+func (f *fakeKernel) storePages(ino uint64, off int64, data []byte) error {
+	f.mu.Lock()
+	f.stored = append(f.stored, [2]int64{off, off + int64(len(data))})
+	f.mu.Unlock()
+	return f.wait()
+}
+
+func (f *fakeKernel) expirePages(ino uint64, off, length int64) error {
+	f.mu.Lock()
+	f.unstored = append(f.unstored, [2]int64{off, off + length})
 	f.mu.Unlock()
 	return f.wait()
 }
