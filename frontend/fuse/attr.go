@@ -51,7 +51,7 @@ func (fs *FS) SetAttr(cancel <-chan struct{}, in *gofuse.SetAttrIn, out *gofuse.
 		return status(err)
 	}
 	fs.fill(&a, &out.Attr)
-	out.SetTimeout(0)
+	out.SetTimeout(fs.keepChanged(&a, in.Pid))
 	return gofuse.OK
 }
 
