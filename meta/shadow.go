@@ -188,6 +188,14 @@ func (s *Shadow) Ahead(dir honeyant.Ino, name string) (names, whole uint64) {
 	return names, (1<<63-h.until)/max(h.gap, 1) + 1
 }
 
+// Names is about how many names a held directory has; AllNames if that is not known.
+func (s *Shadow) Names(dir honeyant.Ino) uint64 {
+	if h := s.held[dir]; h != nil && h.gap > 0 {
+		return 1 << 63 / h.gap
+	}
+	return AllNames
+}
+
 // Children calls fn for the known entries of a held directory that are held, too.
 func (s *Shadow) Children(dir honeyant.Ino, fn func(ino honeyant.Ino, dir bool)) {
 	if h := s.held[dir]; h == nil || !h.dir {

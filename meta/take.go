@@ -155,6 +155,10 @@ func (t *taking) names(dir honeyant.Ino, from uint64, page int) (children []hone
 // children adds what is in a directory as long as there is room.
 func (t *taking) children(list []honeyant.Ino) {
 	for _, ino := range list {
+		f := OpenFile{t.v, ino}
+		if !t.tx.mayTake(f, &Inode{}, true) { // as most are when the rest of a directory is asked for
+			continue
+		}
 		k := inoKey(tabInode, t.v, ino)
 		value, ok := t.tx.get(k)
 		if !ok || t.bytes+len(k)+len(value) > maxTakeBytes {
@@ -165,7 +169,7 @@ func (t *taking) children(list []honeyant.Ino) {
 			t.tx.fail(honeyant.E("meta.Take", honeyant.Corrupt, keyString(k), err))
 			return
 		}
-		if i.Attr.Nlink == 1 && i.Marks == 0 && i.FloorVersion == 0 && t.tx.mayTake(OpenFile{t.v, ino}, &i, true) {
+		if i.Attr.Nlink == 1 && i.Marks == 0 && i.FloorVersion == 0 && t.tx.mayTake(f, &i, true) {
 			t.put(k, value)
 			t.reply.Held = append(t.reply.Held, ino)
 		}

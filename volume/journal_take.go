@@ -178,11 +178,15 @@ func (j *journal) sought(s *session, lookup *meta.Lookup) (l lack, ok bool) {
 	return j.orAlone(dir, lookup.Name, child)
 }
 
-// orAlone asks for the lease on a directory's file together with those behind it, which are wanted soon; but what could not be had
-// with them is asked for alone. j.mu is held.
+// orAlone asks for the lease on a directory's file together with those behind it, or with all if they are not many, which are
+// wanted soon; but what could not be had with them is asked for alone. j.mu is held.
 func (j *journal) orAlone(dir honeyant.Ino, name string, child honeyant.Ino) (l lack, ok bool) {
 	if j.mayTake(dir) {
-		return lack{ino: dir, children: true, from: meta.NameCookie(name)}, true
+		l := lack{ino: dir, children: true}
+		if j.shadow.Names(dir) > takeChildren/2 {
+			l.from = meta.NameCookie(name)
+		}
+		return l, true
 	}
 	return lack{ino: child}, j.mayTake(child)
 }
