@@ -16,7 +16,8 @@ type File struct {
 	in    *inode
 	f     OpenFlags
 	ahead readAhead
-	told  int // how many of the inode's lost flushes this File has told; guarded by inode.mu
+	made  bool // this Create made the file
+	told  int  // how many of the inode's lost flushes this File has told; guarded by inode.mu
 
 	mu     sync.Mutex // guards closed
 	closed bool
@@ -64,6 +65,7 @@ func (v *Volume) Create(ctx context.Context, n NewNode, f OpenFlags, exclusive b
 	if r.Existed {
 		return file.created(ctx, r.Attr)
 	}
+	file.made = true
 	local := v.journal.madeHere(r.Attr.Ino)
 	in.mu.Lock()
 	in.learn(r.Attr, sent)
@@ -82,6 +84,9 @@ func (v *Volume) Create(ctx context.Context, n NewNode, f OpenFlags, exclusive b
 	}
 	return r.Attr, file, nil
 }
+
+// Made tells whether the Create that opened the file made it.
+func (f *File) Made() bool { return f.made }
 
 // created ends a Create that found the file there.
 func (f *File) created(ctx context.Context, a honeyant.Attr) (honeyant.Attr, *File, error) {

@@ -11,8 +11,8 @@
 //
 //	F1  No state per inode, forget does nothing: what the kernel remembers costs no memory here. [28]
 //	F2  Entries and attributes are kept by the kernel beyond the system call that asked for them only as F7 and F8
-//	    say (Options.KernelCache, keep.go), else with timeouts 0; no CACHE_DIR; pages are kept by an open only
-//	    if the file is as the last open found it (pages.go). [15, 28]
+//	    say (Options.KernelCache, keep.go), else with timeouts 0; listings under the lease on the directory, which takes
+//	    them back (keep_list.go); pages are kept by an open only if the file is as the last open found it (pages.go). [15, 28]
 //	F3  A panic, a lost leader or a hung store ends as an errno within the volume's deadline;
 //	    only lock waits (F_SETLKW, flock) last as long as the program wants.
 //	F4  The writeback cache is never asked for, and O_APPEND files bypass the page cache, so
@@ -26,10 +26,14 @@
 //	F8  An answer that reaches the kernel after it was told to forget does no harm: names get timeouts in answers to
 //	    LOOKUP, CREATE, MKDIR ..., which carry the connection's epoch of before the request (INC_EPOCH), attributes in
 //	    answers to GETATTR and LOOKUP, where attr_version tells an older answer (INVAL_INODE), or the kernel says
-//	    that it does not know the inode yet and is told again. Never in answers to READDIRPLUS. Notices take no
-//	    lock that a request holds. [14]
+//	    that it does not know the inode yet and is told again; for that reason also with an inode that was just made.
+//	    Never in answers to SETATTR, READDIRPLUS, or to a CREATE that finds the file there, where nothing tells. Notices
+//	    of names and attributes take no lock that a request holds. [14]
 //	F9  A kernel that makes a change itself, under an exclusive lease, is told of attributes alone: its names are in
 //	    order (doc/decisions/0006). Names are not expired while anything is mounted below (below.go).
+//
+//	F10 Pages that the kernel did not ask for are stored only where nobody can have changed them since they were read, and
+//	    whoever could waits until they are there (keep_store.go, doc/decisions/0020).
 //
 // What the kernel does on its own and this package can not change: reads do not update atime;
 // sync(2) and syncfs(2) do not reach a FUSE file system (what is written is committed by flush

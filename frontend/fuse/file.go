@@ -99,7 +99,9 @@ func (fs *FS) Create(cancel <-chan struct{}, in *gofuse.CreateIn, name string, o
 	}
 	fs.entry(&a, &out.EntryOut)
 	out.SetEntryTimeout(fs.keepName(n.Parent, name, a.Ino, since))
-	out.SetAttrTimeout(fs.keepChanged(&a, in.Pid))
+	if f.Made() {
+		out.SetAttrTimeout(fs.keepNew(&a, in.Pid))
+	}
 	fs.openOut(f, &out.OpenOut)
 	return gofuse.OK
 }

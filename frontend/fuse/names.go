@@ -54,9 +54,9 @@ func (fs *FS) keepAttr(a *honeyant.Attr, from asker) time.Duration {
 	return fs.kept.attr(a.Ino, from, func() time.Duration { return fs.volume.AttrLease(a) })
 }
 
-// keepChanged is keepAttr for attributes that a change by the thread has just given the inode. The change has dropped what was told
-// before, itself included; but whatever comes after it either finds other attributes, or is dropped from now on.
-func (fs *FS) keepChanged(a *honeyant.Attr, thread uint32) time.Duration {
+// keepNew is keepAttr for an inode that the thread has just made. Its making has dropped what was told before, itself included; but what
+// comes after it either finds other attributes, or is dropped from now on.
+func (fs *FS) keepNew(a *honeyant.Attr, thread uint32) time.Duration {
 	return fs.keepAttr(a, asker{fs.kept.begin(), thread})
 }
 
@@ -101,7 +101,7 @@ func (fs *FS) make(cancel <-chan struct{}, h *gofuse.InHeader, n volume.NewNode,
 	}
 	fs.entry(&a, out)
 	out.SetEntryTimeout(fs.keepName(n.Parent, n.Name, a.Ino, since))
-	out.SetAttrTimeout(fs.keepChanged(&a, h.Pid))
+	out.SetAttrTimeout(fs.keepNew(&a, h.Pid))
 	return gofuse.OK
 }
 
