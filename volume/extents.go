@@ -1,6 +1,7 @@
 package volume
 
 import (
+	"cmp"
 	"slices"
 	"sort"
 
@@ -58,18 +59,22 @@ func (c *extentCache) join(ext []honeyant.Extent, refs []honeyant.ChunkRef) {
 	if len(ext) == 0 {
 		return
 	}
-	at := c.after(int64(ext[0].Offset))
-	if at == len(c.ext) || c.ext[at].Offset >= ext[len(ext)-1].End() {
-		c.ext = slices.Insert(c.ext, at, ext...)
-		return
+	byOffset := func(a, b honeyant.Extent) int { return cmp.Compare(a.Offset, b.Offset) }
+	if !slices.IsSortedFunc(ext, byOffset) {
+		ext = slices.SortedFunc(slices.Values(ext), byOffset)
 	}
-	c.ext = append(c.ext, ext...)
-	slices.SortFunc(c.ext, func(a, b honeyant.Extent) int {
-		if a.Offset < b.Offset {
-			return -1
-		}
-		return 1
-	})
+	// From the end on, so that what is behind the last one moves once and what is before the first one not at all: a file written
+	// here and there has thousands.
+	old := len(c.ext)
+	c.ext = slices.Grow(c.ext, len(ext))[:old+len(ext)]
+	for to := len(c.ext); len(ext) > 0; {
+		last := ext[len(ext)-1]
+		from := sort.Search(old, func(i int) bool { return c.ext[i].Offset > last.Offset })
+		to -= old - from
+		copy(c.ext[to:], c.ext[from:old])
+		to--
+		c.ext[to], old, ext = last, from, ext[:len(ext)-1]
+	}
 }
 
 // after is the index of the first extent that ends after off.
