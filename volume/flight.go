@@ -250,7 +250,7 @@ func (in *inode) land(n int) {
 		}
 		in.v.stats.flying.Add(-f.bytes)
 		for _, r := range f.runs {
-			in.v.pool.put(r.buf)
+			in.v.pool.Put(r.buf)
 		}
 		close(f.done)
 	}

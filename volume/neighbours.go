@@ -88,5 +88,5 @@ func (v *Volume) loadPiece(ref honeyant.ChunkRef, i int) {
 	defer v.stats.readAheads.Add(-1)
 	ctx, cancel := context.WithTimeoutCause(v.ctx, v.o.Deadline, errDeadline)
 	defer cancel()
-	v.cache.loaded(e, v.o.Chunks.Read(ctx, ref, e.buf.b[:n], uint32(i*v.cache.size)))
+	v.cache.loaded(e, v.o.Chunks.Read(ctx, ref, e.buf.B[:n], uint32(i*v.cache.size)))
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/meta"
+	"github.com/honeyant/honeyant/volume/buffers"
 )
 
 // Meta is a session with the metadata leader.
@@ -94,7 +95,7 @@ func (o *Options) Validate() error {
 	if o.Map == nil {
 		faults = append(faults, errors.New("no Map"))
 	}
-	if o.WriteMemory < 0 || o.WriteMemory > 0 && o.WriteMemory < minPool {
+	if o.WriteMemory < 0 || o.WriteMemory > 0 && o.WriteMemory < buffers.MinPool {
 		faults = append(faults, errors.New("less than 64 KiB of WriteMemory"))
 	}
 	if o.ReadMemory < 0 || o.NameMemory < 0 || o.TakeNames < 0 || o.FlushInterval < 0 || o.Deadline < 0 || o.MapAge < 0 || o.SpaceWait < 0 {

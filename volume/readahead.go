@@ -117,7 +117,7 @@ func (v *Volume) load(ref honeyant.ChunkRef, from, to int) int {
 			defer v.stats.readAheads.Add(-1)
 			ctx, cancel := context.WithTimeoutCause(v.ctx, v.o.Deadline, errDeadline)
 			defer cancel()
-			v.cache.loaded(e, v.o.Chunks.Read(ctx, ref, e.buf.b[:n], uint32(i*size)))
+			v.cache.loaded(e, v.o.Chunks.Read(ctx, ref, e.buf.B[:n], uint32(i*size)))
 		})
 		if !started {
 			v.stats.readAheads.Add(-1)

@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/volume/buffers"
 )
 
 // readCache holds pieces of chunks that were read ahead. Chunks are immutable, so what it holds is
 // never stale; it never holds more than its pool's limit, and never waits for room.
 type readCache struct {
-	pool  *pool
+	pool  *buffers.Pool
 	class int // class of a piece
 	size  int // bytes of a piece; a chunk is cut into such pieces
 
@@ -29,7 +30,7 @@ type pieceKey struct {
 
 type cached struct {
 	key   pieceKey
-	buf   *buffer
+	buf   *buffers.Buffer
 	n     int
 	ready chan struct{} // closed when it is loaded or err is set
 	err   error
@@ -46,11 +47,11 @@ const (
 )
 
 func newReadCache(limit int64) *readCache {
-	c := &readCache{pool: newPool(limit), pieces: map[pieceKey]*cached{}, used: list.New(), unread: list.New()}
-	for c.class < topClass && classSize(c.class+1) <= min(limit/8, 1<<20) {
+	c := &readCache{pool: buffers.New(limit), pieces: map[pieceKey]*cached{}, used: list.New(), unread: list.New()}
+	for c.class < buffers.TopClass && buffers.ClassSize(c.class+1) <= min(limit/8, 1<<20) {
 		c.class++
 	}
-	c.size = int(classSize(c.class))
+	c.size = int(buffers.ClassSize(c.class))
 	return c
 }
 
@@ -61,16 +62,16 @@ func (c *readCache) begin(key pieceKey, n int) (e *cached, room bool) {
 	if c.pieces[key] != nil {
 		return nil, true
 	}
-	class := fitClass(int64(n))
-	b := c.pool.try(class)
+	class := buffers.FitClass(int64(n))
+	b := c.pool.Try(class)
 	for b == nil && c.evict() {
-		b = c.pool.try(class)
+		b = c.pool.Try(class)
 	}
 	if b == nil {
 		return nil, false
 	}
-	if len(b.b) < n { // a pool too small for whole pieces
-		c.pool.put(b)
+	if len(b.B) < n { // a pool too small for whole pieces
+		c.pool.Put(b)
 		return nil, false
 	}
 	e = &cached{key: key, buf: b, n: n, ready: make(chan struct{}), pins: 1, at: time.Now()}
@@ -109,7 +110,7 @@ func (c *readCache) evict() bool {
 func (c *readCache) drop(e *cached) {
 	e.on.Remove(e.elem)
 	delete(c.pieces, e.key)
-	c.pool.put(e.buf)
+	c.pool.Put(e.buf)
 }
 
 // loaded ends what begin began. An entry that could not be loaded goes at once.
@@ -178,7 +179,7 @@ func (v *Volume) fromCache(ctx context.Context, p piece, cold []piece) []piece {
 				if at < pos {
 					cold = append(cold, piece{dst: p.dst[at:pos], ref: p.ref, off: p.off + uint32(at)})
 				}
-				copy(p.dst[pos:upto], e.buf.b[inside:e.n])
+				copy(p.dst[pos:upto], e.buf.B[inside:e.n])
 				at = upto
 				v.stats.cacheHits.Add(1)
 				c.done(e, upto-pos, inside+upto-pos >= e.n)

@@ -3,18 +3,20 @@ package volume
 import (
 	"slices"
 	"sort"
+
+	"github.com/honeyant/honeyant/volume/buffers"
 )
 
-// run is a range of bytes that a program wrote: buf.b[:n] belongs at off.
+// run is a range of bytes that a program wrote: buf.B[:n] belongs at off.
 type run struct {
 	off int64
 	n   int
-	buf *buffer
+	buf *buffers.Buffer
 }
 
 func (r *run) end() int64    { return r.off + int64(r.n) }
-func (r *run) bytes() []byte { return r.buf.b[:r.n] }
-func (r *run) full() bool    { return r.n == len(r.buf.b) }
+func (r *run) bytes() []byte { return r.buf.B[:r.n] }
+func (r *run) full() bool    { return r.n == len(r.buf.B) }
 
 // runs are dirty ranges, ascending and not overlapping.
 type runs []*run
@@ -46,7 +48,7 @@ func (rs runs) write(p []byte, off int64) (n, grown int) {
 		p = p[:min(int64(len(p)), rs[i].off-off)]
 	}
 	r := rs[i-1]
-	n = copy(r.buf.b[r.n:], p)
+	n = copy(r.buf.B[r.n:], p)
 	r.n += n
 	return n, n
 }
@@ -74,7 +76,7 @@ func (rs runs) insert(r *run) runs {
 }
 
 // cut drops what lies at or past size, gives the buffers that became free to put, and tells how many bytes went.
-func (rs runs) cut(size int64, put func(*buffer)) (left runs, gone int64) {
+func (rs runs) cut(size int64, put func(*buffers.Buffer)) (left runs, gone int64) {
 	left = rs
 	for len(left) > 0 {
 		last := left[len(left)-1]

@@ -9,6 +9,7 @@ import (
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/meta"
+	"github.com/honeyant/honeyant/volume/buffers"
 )
 
 // Volume is a mounted volume. Safe for concurrent use. Every call ends within Options.Deadline;
@@ -17,7 +18,7 @@ import (
 type Volume struct {
 	o          Options
 	link       *link
-	pool       *pool // written bytes
+	pool       *buffers.Pool // written bytes
 	cache      *readCache
 	names      *nameCache // nil: nothing is remembered
 	journal    *journal
@@ -66,8 +67,8 @@ func New(o Options) (*Volume, error) {
 	}
 	o.setDefaults()
 	v := &Volume{
-		o: o, link: newLink(o.Meta), pool: newPool(o.WriteMemory), cache: newReadCache(o.ReadMemory), uploads: newTurn(maxUploads),
-		packMax: int(min(maxPack, classSize(fitClass(o.WriteMemory/8)))),
+		o: o, link: newLink(o.Meta), pool: buffers.New(o.WriteMemory), cache: newReadCache(o.ReadMemory), uploads: newTurn(maxUploads),
+		packMax: int(min(maxPack, buffers.ClassSize(buffers.FitClass(o.WriteMemory/8)))),
 		inodes:  map[honeyant.Ino]*inode{}, policies: map[honeyant.Ino]policyAt{},
 	}
 	v.packs = newSpare(maxPacking, v.packMax)
@@ -235,7 +236,7 @@ func (v *Volume) Stats() Stats {
 	return Stats{
 		Names: names, Journal: v.journal.figures(),
 		OpenFiles: int(c.openings.Load()), OpenDirs: dirs, Inodes: inodes,
-		DirtyBytes: c.dirty.Load(), FlyingBytes: c.flying.Load(), WriteMemory: v.pool.inUse(), ReadCacheBytes: v.cache.pool.inUse(),
+		DirtyBytes: c.dirty.Load(), FlyingBytes: c.flying.Load(), WriteMemory: v.pool.InUse(), ReadCacheBytes: v.cache.pool.InUse(),
 		ChunksInFlight: int(c.chunksInFlight.Load()), ReadAheads: int(c.readAheads.Load()),
 		BytesWritten: c.written.Load(), BytesRead: c.read.Load(), ChunksWritten: c.chunksWritten.Load(), LostWrites: c.lostWrites.Load(),
 		CacheHits: c.cacheHits.Load(), CacheMisses: c.cacheMisses.Load(), Session: s.meta.ID(), Fenced: s.dead.Load(),

@@ -9,6 +9,7 @@ import (
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/meta"
+	"github.com/honeyant/honeyant/volume/buffers"
 )
 
 // WriteAt writes p at off, or at the end in append mode. It returns when the bytes are in the
@@ -102,10 +103,10 @@ func (in *inode) buffer(ctx context.Context, p []byte, off int64, killPriv bool)
 			continue
 		}
 		left := in.dirty.gapAt(at, int64(len(p)-n))
-		if r := in.dirty.endingAt(at); r != nil && r.full() && r.buf.class < pool.top {
-			if b := pool.try(r.buf.class + 1); b != nil {
-				copy(b.b, r.bytes())
-				pool.put(r.buf)
+		if r := in.dirty.endingAt(at); r != nil && r.full() && r.buf.Class < pool.Top() {
+			if b := pool.Try(r.buf.Class + 1); b != nil {
+				copy(b.B, r.bytes())
+				pool.Put(r.buf)
 				r.buf = b
 				continue
 			}
@@ -123,30 +124,30 @@ func (in *inode) buffer(ctx context.Context, p []byte, off int64, killPriv bool)
 		}
 		in.dirty = in.dirty.insert(&run{off: at, buf: b})
 	}
-	if len(in.dirty) >= maxRuns || in.dirtyBytes >= pool.limit/2 || pool.waiting() {
+	if len(in.dirty) >= maxRuns || in.dirtyBytes >= pool.Limit()/2 || pool.Waiting() {
 		in.freeze()
 	}
 	return n, nil
 }
 
 // tryBuffer is a buffer for left bytes at an offset, without waiting; nil if there is none. in.mu is held.
-func (in *inode) tryBuffer(at, left int64) *buffer {
-	return in.v.pool.try(in.classAt(at, left))
+func (in *inode) tryBuffer(at, left int64) *buffers.Buffer {
+	return in.v.pool.Try(in.classAt(at, left))
 }
 
 // classAt is the class of a new buffer: a whole chunk where a stream of full chunks goes on, which is
 // worth waiting for, else what fits. in.mu is held.
 func (in *inode) classAt(at, left int64) int {
 	if in.streamEnd == at {
-		return topClass
+		return buffers.TopClass
 	}
-	return fitClass(left)
+	return buffers.FitClass(left)
 }
 
-func (in *inode) waitBuffer(ctx context.Context, class int) (*buffer, error) {
+func (in *inode) waitBuffer(ctx context.Context, class int) (*buffers.Buffer, error) {
 	ctx, cancel := in.v.within(ctx)
 	defer cancel()
-	return in.v.pool.get(ctx, class, in.v.pressure)
+	return in.v.pool.Get(ctx, class, in.v.pressure)
 }
 
 // grow counts new dirty bytes. in.mu is held.
@@ -163,7 +164,7 @@ func (in *inode) grow(grown int, killPriv bool) {
 // sendFull sends everything as soon as the run that ends at off fills a whole chunk: the next one
 // is filled while this one is on its way. in.mu is held.
 func (in *inode) sendFull(off int64) {
-	if r := in.dirty.endingAt(off); r != nil && r.full() && r.buf.class == in.v.pool.top {
+	if r := in.dirty.endingAt(off); r != nil && r.full() && r.buf.Class == in.v.pool.Top() {
 		in.freeze()
 		in.streamEnd = off
 	}
