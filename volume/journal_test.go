@@ -86,10 +86,10 @@ func TestNumbersDoNotRunOut(t *testing.T) {
 		a, s := c.OpenLeased(t, nil)
 		d := mkdir(t, a, honeyant.RootIno, "d")
 		save(t, a, d, "first", nil)
-		flushes := 0
+		var flushes atomic.Int64
 		slow := func(op meta.Op, do func()) {
 			if _, is := op.(*meta.Flush); is {
-				flushes++
+				flushes.Add(1)
 				time.Sleep(time.Second)
 			}
 			do()
@@ -99,8 +99,8 @@ func TestNumbersDoNotRunOut(t *testing.T) {
 		for n := range 10_000 {
 			save(t, a, d, fmt.Sprint("f", n), nil)
 		}
-		if asked := s.Calls[meta.CodeMake].Load() - before; asked > 0 || flushes == 0 {
-			t.Errorf("the leader was asked to make %d of 10000, %d flushes", asked, flushes)
+		if asked := s.Calls[meta.CodeMake].Load() - before; asked > 0 || flushes.Load() == 0 {
+			t.Errorf("the leader was asked to make %d of 10000, %d flushes", asked, flushes.Load())
 		}
 	})
 }
