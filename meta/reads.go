@@ -140,6 +140,7 @@ type verifier struct {
 
 	mu      sync.Mutex // guards below
 	running int
+	over    bool   // no round begins any more
 	next    *round // gathers calls until a round may begin
 }
 
@@ -160,7 +161,7 @@ func (v *verifier) join() *round {
 		v.next = &round{done: make(chan struct{})}
 	}
 	r := v.next
-	if v.running < maxRounds && v.ctx.Err() == nil {
+	if v.running < maxRounds && !v.over && v.ctx.Err() == nil {
 		v.running++
 		v.next = nil
 		v.rounds.Add(1)
@@ -184,6 +185,14 @@ func (v *verifier) run(r *round) {
 		}
 		v.mu.Unlock()
 	}
+}
+
+// end returns when no round runs any more; the context has ended.
+func (v *verifier) end() {
+	v.mu.Lock()
+	v.over = true
+	v.mu.Unlock()
+	v.rounds.Wait()
 }
 
 // await waits for the round's end.

@@ -140,7 +140,7 @@ func (t *tenure) serve() error {
 	}
 	<-t.ctx.Done()
 	all.Wait()
-	t.verifier.rounds.Wait()
+	t.verifier.end()
 	return context.Cause(t.ctx)
 }
 
