@@ -152,7 +152,9 @@ func (fs *FS) keep(fd int, path string, forget func(), log *slog.Logger) (stop f
 		forget()
 		k.off()
 		if k.turn() { // else the kernel hangs in it
-			d.close()
+			if !k.storing() { // likewise; none begins any more
+				d.close()
+			}
 			<-k.tells
 		}
 	}, nil

@@ -129,6 +129,13 @@ func (k *kept) awaitStores(inos []honeyant.Ino) {
 	}
 }
 
+// storing tells whether anything is on its way.
+func (k *kept) storing() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.under) > 0
+}
+
 // writes is for who opens a file for writing, or is about to change its size: until wrote nothing is stored.
 func (k *kept) writes(ino honeyant.Ino) {
 	k.mu.Lock()
