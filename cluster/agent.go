@@ -125,7 +125,7 @@ func (a *Agent) Start() {
 	}
 }
 
-// Close ends the agent and waits. Twice is harmless.
+// Close ends the agent and waits; the newest map is in MapFile then. Twice is harmless.
 func (a *Agent) Close() error {
 	a.cancel()
 	a.wg.Wait()
@@ -236,13 +236,17 @@ func (a *Agent) tellLoop() {
 	}
 }
 
-// keepLoop writes each new map to disk.
+// keepLoop writes each new map to disk, one that came just before the end, too.
 func (a *Agent) keepLoop() {
 	for {
 		select {
-		case <-a.ctx.Done():
-			return
 		case <-a.dirty:
+		case <-a.ctx.Done():
+			select {
+			case <-a.dirty:
+			default:
+				return
+			}
 		}
 		if err := SaveMap(a.o.MapFile, a.Map()); err != nil {
 			a.o.Log.Error("map not kept; trying again", "file", a.o.MapFile, "err", err)

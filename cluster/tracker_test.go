@@ -449,6 +449,24 @@ func TestCertificateRenewsItself(t *testing.T) {
 	})
 }
 
+// An agent that ends as soon as it has begun keeps the map that it was given: it may be the
+// only one that tells the node where the others are.
+func TestMapIsKeptAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newColony(t, 2)
+		for range 50 {
+			m := c.nodes[2]
+			m.stop()
+			kept, err := cluster.LoadMap(m.mapFile)
+			if err != nil || kept == nil {
+				t.Fatalf("kept %v, %v", kept, err)
+			}
+			must(t, os.Remove(m.mapFile))
+			c.boot(2, kept)
+		}
+	})
+}
+
 // The map file is replaced whole: what a crash leaves at any point is the old map or the new.
 func TestMapFileCrash(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "map")
