@@ -50,6 +50,22 @@ func (o *Overlay) Drop(n uint64, b *Batch) {
 	}
 }
 
+// Set lays one pair on top as part of batch 0, and tells what was there before: not of the base. The overlay keeps the slices.
+func (o *Overlay) Set(key, value []byte) (old []byte, had bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	was, had := o.tree.ReplaceOrInsert(overlaid{key: key, value: value})
+	return was.value, had
+}
+
+// Unset takes what was laid on a key off, whatever batch it is part of, and tells what it was.
+func (o *Overlay) Unset(key []byte) (old []byte, had bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	was, had := o.tree.Delete(overlaid{key: key})
+	return was.value, had
+}
+
 // Len is the number of keys laid on top.
 func (o *Overlay) Len() int {
 	o.mu.RLock()
@@ -81,12 +97,25 @@ func (o *Overlay) ScanReverse(lower, upper []byte, fn func(key, value []byte) bo
 	return o.scan(lower, upper, fn, true)
 }
 
-// scan merges the two orders. The tree is cloned (copy on write, constant time) before the
+// cut is the part of the tree between two keys as it is now. A small part is copied. Else the tree is cloned: that takes
+// constant time, but each node that is changed later has to be copied first.
+func (o *Overlay) cut(lower, upper []byte, reverse bool) *cursor {
+	o.mu.RLock()
+	top := &cursor{tree: o.tree, lower: lower, upper: upper, reverse: reverse}
+	top.any()
+	o.mu.RUnlock()
+	if !top.done {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		top = &cursor{tree: o.tree.Clone(), lower: lower, upper: upper, reverse: reverse}
+	}
+	return top
+}
+
+// scan merges the two orders. Its part of the tree is taken before the
 // base is read: a batch that reaches the base meanwhile is then seen in both, never in neither.
 func (o *Overlay) scan(lower, upper []byte, fn func(key, value []byte) bool, reverse bool) error {
-	o.mu.Lock()
-	top := cursor{tree: o.tree.Clone(), lower: lower, upper: upper, reverse: reverse}
-	o.mu.Unlock()
+	top := o.cut(lower, upper, reverse)
 	baseScan, before := o.base.Scan, -1
 	if reverse {
 		baseScan, before = o.base.ScanReverse, 1

@@ -192,3 +192,41 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// A scan sees one moment, of small parts, which are copied, and of large ones, for which the tree is cloned.
+func TestScanOfAnOverlaySeesOneMoment(t *testing.T) {
+	for _, n := range []int{1, 7, 8, 9, 100} {
+		o := kv.NewOverlay(kvtest.NewMem())
+		var want []string
+		for i := range n {
+			o.Set(fmt.Appendf(nil, "%03d", i), []byte("old"))
+			want = append(want, fmt.Sprintf("%03d=old", i))
+		}
+		for _, scan := range []func(lower, upper []byte, fn func(k, v []byte) bool) error{o.Scan, o.ScanReverse} {
+			got := pairs(t, func(lower, upper []byte, fn func(k, v []byte) bool) error {
+				return scan(lower, upper, func(k, v []byte) bool {
+					for i := range n {
+						o.Set(fmt.Appendf(nil, "%03d", i), []byte("new"))
+					}
+					o.Set([]byte("zzz"), []byte("new"))
+					return fn(k, v)
+				})
+			}, nil, nil)
+			slices.Sort(got)
+			if !slices.Equal(got, want) {
+				t.Errorf("%d pairs: %v", n, got)
+			}
+			for i := range n {
+				if was, had := o.Set(fmt.Appendf(nil, "%03d", i), []byte("old")); !had || string(was) != "new" {
+					t.Errorf("%d pairs: %q, %v was there", n, was, had)
+				}
+			}
+			if was, had := o.Unset([]byte("zzz")); !had || string(was) != "new" {
+				t.Errorf("%q, %v was there", was, had)
+			}
+			if _, had := o.Unset([]byte("zzz")); had || o.Len() != n {
+				t.Errorf("%d pairs are left of %d", o.Len(), n)
+			}
+		}
+	}
+}

@@ -432,25 +432,21 @@ func (s *Shadow) change(ch kv.Change) {
 }
 
 func (s *Shadow) put(key, value []byte) {
-	s.bytes -= s.size(key)
-	s.bytes += int64(len(key) + len(value) + recordCost)
-	b := &kv.Batch{}
-	b.Put(key, value)
-	s.over.Apply(0, b)
+	old, had := s.over.Set(key, value)
+	s.bytes += sizeOfRecord(key, value, true) - sizeOfRecord(key, old, had)
 }
 
 func (s *Shadow) remove(key []byte) {
-	s.bytes -= s.size(key)
-	b := &kv.Batch{}
-	b.Delete(key)
-	s.over.Drop(0, b)
+	old, had := s.over.Unset(key)
+	s.bytes -= sizeOfRecord(key, old, had)
 }
 
-func (s *Shadow) size(key []byte) int64 {
-	if value, ok, err := s.over.Get(key); ok && err == nil {
-		return int64(len(key) + len(value) + recordCost)
+// sizeOfRecord is what a record takes in memory, if it is there.
+func sizeOfRecord(key, value []byte, there bool) int64 {
+	if !there {
+		return 0
 	}
-	return 0
+	return int64(len(key) + len(value) + recordCost)
 }
 
 func (s *Shadow) removeAll(lower, upper []byte) {
