@@ -53,6 +53,11 @@ type entry struct {
 	headers *headers
 	payload []byte
 	iov     [2]unix.Iovec // read by the kernel when the entry is registered
+
+	// Of the request under way, kept from one to the next: what a call is given would else be made for each.
+	small []byte // names
+	in    [3][]byte
+	out   [2][]byte
 }
 
 // arena is the memory of a queue's entries. It is mapped, not touched: an entry that never carried a large request

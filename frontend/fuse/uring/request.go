@@ -22,7 +22,7 @@ const (
 	opBatchForget = 42
 )
 
-// smallPayload is what is copied out of the way of the answer: names, never data.
+// smallPayload is the most that is copied out of the way of the answer: names, never data.
 const smallPayload = 4096
 
 // answer answers the request in e, so that e can be committed.
@@ -60,14 +60,14 @@ func (s *Server) answer(e *entry) {
 
 // handle calls the file system. Request and answer use the same memory.
 func (s *Server) handle(e *entry, opcode uint32, fixed, size int) (n int, status gofuse.Status) {
-	var small [smallPayload]byte
 	payload := e.payload[:size]
-	if size <= len(small) && opcode != opWrite { // the answer to GETXATTR would overwrite the name
-		payload = small[:copy(small[:], payload)]
+	if size <= smallPayload && opcode != opWrite { // the answer to GETXATTR would overwrite the name
+		e.small = append(e.small[:0], payload...)
+		payload = e.small
 	}
-	in := [...][]byte{e.headers.inOut[:inHeaderSize], e.headers.opIn[:fixed], payload}
-	out := [...][]byte{e.headers.inOut[:outHeaderSize], e.payload}
-	return s.protocol.HandleRequest(in[:], out[:])
+	e.in = [...][]byte{e.headers.inOut[:inHeaderSize], e.headers.opIn[:fixed], payload}
+	e.out = [...][]byte{e.headers.inOut[:outHeaderSize], e.payload}
+	return s.protocol.HandleRequest(e.in[:], e.out[:])
 }
 
 // waitForLock tells that one more entry may wait for a lock, and gives what ends that; nil: a quarter of the queue is kept
