@@ -9,15 +9,16 @@ import (
 	"github.com/honeyant/honeyant/meta"
 )
 
-// commitReady commits flights from the front for as long as they are uploaded. Only one goroutine
-// does so at a time.
-func (in *inode) commitReady() {
+// commitReady commits flights from the front for as long as they are uploaded; false: commit refused to, and they are still
+// there. Only one goroutine does so at a time.
+func (in *inode) commitReady(commit committer) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.committing {
-		return
+		return true
 	}
 	in.committing = true
+	defer func() { in.committing = false }()
 	for len(in.flights) > 0 && in.flights[0].uploaded {
 		if first := in.flights[0]; first.err != nil {
 			if !first.told {
@@ -34,25 +35,23 @@ func (in *inode) commitReady() {
 		}
 		in.mu.Unlock()
 		sent := time.Now()
-		reply, extents, chunks, err := commitFlights(batch)
-		for retry := 0; again(batch, err, retry); retry++ {
-			if err = reupload(batch); err == nil {
-				sent = time.Now()
-				reply, extents, chunks, err = commitFlights(batch)
-			}
-		}
+		op, reply, ok, err := commit(batch)
 		err = lasting(in, "volume.Flush", err)
 		in.mu.Lock()
 		for _, f := range batch {
 			f.asking = false
+			f.sent = ok
+		}
+		if !ok {
+			return false
 		}
 		if err != nil {
 			in.fail(err)
 			continue
 		}
-		in.committed(n, reply, sent, extents, chunks)
+		in.committed(n, reply, sent, op.Extents, op.Chunks)
 	}
-	in.committing = false
+	return true
 }
 
 // together is how many flights from the front can be committed in one operation: uploaded, of one
@@ -95,27 +94,58 @@ func (in *inode) committed(n int, reply *meta.CommitReply, sent time.Time, exten
 	in.land(n)
 }
 
-// commitFlights makes one commit of flights that follow each other.
-func commitFlights(batch []*flight) (*meta.CommitReply, []honeyant.Extent, []honeyant.ChunkRef, error) {
+// commitOf makes one commit of flights that follow each other.
+func commitOf(batch []*flight) *meta.Commit {
 	first := batch[0]
-	v := first.in.v
 	extents, chunks, killPriv := first.extents, first.chunks, first.killPriv
 	for _, f := range batch[1:] {
 		extents = append(extents[:len(extents):len(extents)], f.extents...)
 		chunks = append(chunks[:len(chunks):len(chunks)], f.chunks...)
 		killPriv = killPriv || f.killPriv
 	}
+	return &meta.Commit{
+		Volume: first.in.v.o.Volume, Ino: first.in.ino, Chunks: chunks, Extents: extents, KillPriv: killPriv, KeepTimes: first.keepTimes, At: batch[len(batch)-1].at,
+	}
+}
+
+// committer makes one commit of flights; ok false: it did not, for this was not the way to.
+type committer func(batch []*flight) (op *meta.Commit, reply *meta.CommitReply, ok bool, err error)
+
+// commitFlights is the committer that goes on until the outcome is known or time is up.
+func commitFlights(batch []*flight) (op *meta.Commit, reply *meta.CommitReply, ok bool, err error) {
+	for retry := 0; ; retry++ {
+		op = commitOf(batch)
+		if reply, err = commitOnce(batch, op); !again(batch, err, retry) {
+			return op, reply, true, err
+		}
+		if err = reupload(batch); err != nil {
+			return op, nil, true, err
+		}
+	}
+}
+
+// commitOnce carries the commit of flights out.
+func commitOnce(batch []*flight, op *meta.Commit) (*meta.CommitReply, error) {
+	first := batch[0]
+	v := first.in.v
 	// A flight that waited long for its turn gets some time all the same.
 	left := max(v.o.Deadline-time.Since(first.began), v.o.Deadline/4)
 	ctx, cancel := context.WithTimeoutCause(v.ctx, left, errDeadline)
 	defer cancel()
-	reply, err := v.commit(ctx, first.session, &meta.Commit{
-		Volume: v.o.Volume, Ino: first.in.ino, Chunks: chunks, Extents: extents, KillPriv: killPriv, KeepTimes: first.keepTimes, At: batch[len(batch)-1].at,
-	})
+	reply, err := v.commit(ctx, first.session, op)
 	if err != nil {
 		err = v.fault(ctx, "volume.Flush", fmt.Sprintf("inode %d", first.in.ino), err)
 	}
-	return reply, extents, chunks, err
+	return reply, err
+}
+
+// commitHere is a committer that asks nobody: it is for what the journal takes at once.
+func commitHere(ctx context.Context) committer {
+	return func(batch []*flight) (op *meta.Commit, reply *meta.CommitReply, ok bool, err error) {
+		op = commitOf(batch)
+		reply, ok = batch[0].in.v.journal.atOnce(ctx, batch[0].session, op)
+		return op, reply, ok, nil
+	}
 }
 
 // commit carries a commit out under the session that made its chunks. One that is too large, or

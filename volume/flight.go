@@ -46,7 +46,7 @@ func (in *inode) freeze() *flight {
 		in.dirty, in.dirtyBytes, in.killPriv, in.timesSet = nil, 0, false, false
 		in.flights = append(in.flights, f)
 		in.keep()
-		if !in.v.start(f.fly) {
+		if !in.v.send(f) {
 			f.uploaded = true
 			in.fail(honeyant.E("volume.Flush", honeyant.Unavailable, "", errClosed))
 			in.release()
@@ -117,10 +117,17 @@ func (in *inode) mayLinger() bool {
 	return true
 }
 
+// send begins the way of a flight, which ends in arrive; false: the volume is closed.
+func (v *Volume) send(f *flight) bool {
+	if v.packer.small(f) {
+		return v.packer.add(f)
+	}
+	return v.start(f.fly)
+}
+
 // fly uploads the flight's chunks, several at a time, then commits it when its turn comes.
 func (f *flight) fly() {
 	in := f.in
-	defer in.release()
 	ctx, cancel := context.WithTimeoutCause(in.v.ctx, in.v.o.Deadline, errDeadline)
 	defer cancel()
 	s, err := in.v.link.live(ctx) // while there is none, wait for the next
@@ -128,13 +135,30 @@ func (f *flight) fly() {
 		f.session = s
 		err = f.upload(ctx)
 	}
+	f.arrive(ctx, err)
+}
+
+// arrive notes the outcome of the upload. What can be committed now is, before it returns if the journal takes it at
+// once, else apart. It ends the flight's claim on the inode.
+func (f *flight) arrive(ctx context.Context, err error) {
+	in := f.in
 	in.mu.Lock()
 	f.uploaded = true
 	if f.err == nil && err != nil {
 		f.err = in.v.fault(ctx, "volume.Flush", fmt.Sprintf("inode %d", in.ino), err)
 	}
 	in.mu.Unlock()
-	in.commitReady()
+	if in.commitReady(commitHere(ctx)) {
+		in.release()
+		return
+	}
+	rest := func() {
+		defer in.release()
+		in.commitReady(commitFlights)
+	}
+	if !in.v.start(rest) {
+		rest()
+	}
 }
 
 // load is what one chunk is made of: one run as it is, or several packed.
@@ -164,15 +188,11 @@ func (f *flight) inline() bool { return f.runs.end() <= honeyant.InlineLimit }
 
 // upload puts the bytes into stores and fills in chunks and extents.
 func (f *flight) upload(ctx context.Context) error {
-	v := f.in.v
-	switch packs := f.bytes <= min(maxPacked, int64(v.packMax)) && v.journal.holds(f.in.ino); {
-	case packs && !(f.inline() && (f.bytes < minPacked || v.room.scarce())):
-		return v.packer.put(ctx, f)
-	case f.inline():
+	if f.inline() {
 		f.putInline()
 		return nil
 	}
-	loads := f.loads(v.packMax)
+	loads := f.loads(f.in.v.packMax)
 	f.chunks = make([]honeyant.ChunkRef, len(loads))
 	extents := make([][]honeyant.Extent, len(loads))
 	errs := make([]error, len(loads))
@@ -220,19 +240,12 @@ func (f *flight) put(ctx context.Context, l load) (honeyant.ChunkRef, []honeyant
 		defer v.packs.give(pack)
 		data = pack[:0]
 	}
-	var extents []honeyant.Extent
-	at := 0
-	for _, r := range f.runs[l.from : l.to+1] {
-		if l.to > l.from {
+	if l.to > l.from {
+		for _, r := range f.runs[l.from : l.to+1] {
 			data = append(data, r.bytes()...)
 		}
-		if n := len(extents); n > 0 && extents[n-1].End() == uint64(r.off) {
-			extents[n-1].Length += uint32(r.n)
-		} else {
-			extents = append(extents, honeyant.Extent{Offset: uint64(r.off), Length: uint32(r.n), Chunk: id, ChunkOffset: uint32(at)})
-		}
-		at += r.n
 	}
+	extents := extentsOf(f.runs[l.from:l.to+1], id, 0)
 	ref, err := v.store(ctx, f.in, id, data)
 	if err != nil {
 		f.session.settle(id)

@@ -59,6 +59,21 @@ func (j *journal) alone(ctx context.Context, s *session, op meta.Op) (r meta.Rep
 	return nil, false, nil
 }
 
+// atOnce makes a commit over what is held; done false: nothing was done, and the usual way says what stands against it. It asks
+// nobody, but waits while the leader is behind with what was done before.
+func (j *journal) atOnce(ctx context.Context, s *session, op *meta.Commit) (r *meta.CommitReply, done bool) {
+	if s == nil || s.holder == nil || !evaluated(op) || j.throttle(ctx, s) != nil {
+		return nil, false
+	}
+	any, done, changed, err := j.local(s, op)
+	r, ok := any.(*meta.CommitReply)
+	if !done || err != nil || !ok {
+		return nil, false
+	}
+	j.tell(ctx, op, changed)
+	return r, true
+}
+
 // tell tells the keepers what an operation has changed.
 func (j *journal) tell(ctx context.Context, op meta.Op, changed []meta.Touched) {
 	if commit, ok := op.(*meta.Commit); ok {

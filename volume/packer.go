@@ -2,29 +2,22 @@ package volume
 
 import (
 	"context"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/honeyant/honeyant"
 )
 
-// packer puts the bytes of several small files into one chunk each time it stores some: what arrives while others
-// are being stored goes together, as in a group commit. Safe for concurrent use.
+// packer carries flights of few bytes. Those of files that are held share chunks: what arrives while others are being
+// stored goes together, as in a group commit. One goroutine carries many, for each of them asks the journal several
+// times: hundreds at once would queue for its lock, and the programs' changes behind them. Safe for concurrent use.
 type packer struct {
 	v *Volume
 
 	mu      sync.Mutex // guards below
-	waiting []*packed
+	waiting []*flight
 	running int
-}
-
-// packed is a flight that is to share a chunk.
-type packed struct {
-	f      *flight
-	policy honeyant.Policy
-	done   chan struct{} // closed when the outcome is there
-	ref    honeyant.ChunkRef
-	from   int // where its bytes begin in the chunk
-	err    error
 }
 
 const (
@@ -36,116 +29,121 @@ const (
 	maxPacking = 2
 )
 
-// put stores the flight's bytes and fills in its chunk and extents.
-func (p *packer) put(ctx context.Context, f *flight) error {
-	policy, err := p.v.policyOf(ctx, f.in)
-	if err != nil {
-		return err
-	}
-	item := &packed{f: f, policy: policy, done: make(chan struct{})}
-	p.mu.Lock()
-	if f.inline() && len(p.waiting) == 0 && p.running == 0 && p.v.flusher.alone() {
-		p.mu.Unlock()
-		f.putInline()
-		return nil
-	}
-	p.waiting = append(p.waiting, item)
-	if p.running < maxPacking {
-		p.running++
-		p.mu.Unlock()
-		p.work(ctx)
-	} else {
-		p.mu.Unlock()
-	}
-	select {
-	case <-item.done:
-	case <-ctx.Done():
-		if p.withdraw(item) {
-			return context.Cause(ctx)
-		}
-		<-item.done // it reads from the flight's buffers, for at most as long as a chunk may take
-	}
-	if item.err != nil {
-		return item.err
-	}
-	f.chunks = []honeyant.ChunkRef{item.ref}
-	at := item.from
-	for _, r := range f.runs {
-		if n := len(f.extents); n > 0 && f.extents[n-1].End() == uint64(r.off) {
-			f.extents[n-1].Length += uint32(r.n)
-		} else {
-			f.extents = append(f.extents, honeyant.Extent{Offset: uint64(r.off), Length: uint32(r.n), Chunk: item.ref.ID, ChunkOffset: uint32(at)})
-		}
-		at += r.n
-	}
-	return nil
-}
+// small tells that a flight is the packer's.
+func (p *packer) small(f *flight) bool { return f.bytes <= min(maxPacked, int64(p.v.packMax)) }
 
-// withdraw takes a flight back that nobody works on yet.
-func (p *packer) withdraw(item *packed) bool {
+// add takes a flight; false: the volume is closed.
+func (p *packer) add(f *flight) bool {
+	p.mu.Lock()
+	p.waiting = append(p.waiting, f)
+	begin := p.running < maxPacking
+	if begin {
+		p.running++
+	}
+	p.mu.Unlock()
+	if !begin || p.v.start(p.work) {
+		return true
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i, w := range p.waiting {
-		if w == item {
-			p.waiting = append(p.waiting[:i], p.waiting[i+1:]...)
-			return true
-		}
+	p.running--
+	i := slices.Index(p.waiting, f)
+	if i < 0 {
+		return true // another worker has it
 	}
+	p.waiting = slices.Delete(p.waiting, i, i+1)
 	return false
 }
 
-// work stores packs until nobody waits. The one that it was called for is in the first.
-func (p *packer) work(ctx context.Context) {
-	for first := true; ; first = false {
-		batch := p.next()
-		if len(batch) == 0 {
-			return
-		}
-		if !first { // for others, who may have more time than the first one
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeoutCause(p.v.ctx, p.v.o.Deadline, errDeadline)
-			defer cancel()
-		}
-		p.store(ctx, batch)
+// work carries flights until none waits.
+func (p *packer) work() {
+	for batch, alone := p.next(); len(batch) > 0; batch, alone = p.next() {
+		p.carry(batch, alone)
 	}
 }
 
-// next takes flights that may share a chunk, in the order in which they came; none: nobody waits, and the worker ends.
-func (p *packer) next() (batch []*packed) {
+// next takes the flights that have waited longest, as many as fit into one chunk, and tells whether it is a single one and
+// no other is under way. None: nobody waits, and the worker ends.
+func (p *packer) next() (batch []*flight, alone bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var bytes int64
-	rest := p.waiting[:0]
-	for _, item := range p.waiting {
-		if len(batch) == 0 || item.f.session == batch[0].f.session && item.policy.Equal(batch[0].policy) && bytes+item.f.bytes <= int64(p.v.packMax) {
-			batch = append(batch, item)
-			bytes += item.f.bytes
-		} else {
-			rest = append(rest, item)
+	for _, f := range p.waiting {
+		if bytes += f.bytes; len(batch) > 0 && bytes > int64(p.v.packMax) {
+			break
 		}
+		batch = append(batch, f)
 	}
-	clear(p.waiting[len(rest):])
-	p.waiting = rest
+	p.waiting = slices.Delete(p.waiting, 0, len(batch))
 	if len(batch) == 0 {
 		p.running--
 	}
-	return batch
+	return batch, len(batch) == 1 && len(p.waiting) == 0 && p.running == 1
 }
 
-// store puts one pack into stores.
-func (p *packer) store(ctx context.Context, batch []*packed) {
-	ref, err := p.storeChunk(ctx, batch)
-	for _, item := range batch {
-		item.ref, item.err = ref, err
-		if err == nil && item != batch[0] {
-			item.f.session.keep(ref.ID) // each flight settles it
+// pack is a number of flights of one policy.
+type pack struct {
+	policy  honeyant.Policy
+	flights []*flight
+}
+
+// carry uploads flights and lands them. Those whose files are not held go their own way: their commits wait for the leader.
+func (p *packer) carry(batch []*flight, alone bool) {
+	v := p.v
+	ctx, cancel := context.WithTimeoutCause(v.ctx, v.o.Deadline, errDeadline)
+	defer cancel()
+	s, err := v.link.live(ctx)
+	if err != nil {
+		for _, f := range batch {
+			f.arrive(ctx, err)
 		}
-		close(item.done)
+		return
+	}
+	var packs []pack
+	for _, f := range batch {
+		f.session = s
+		switch {
+		case time.Since(f.began) > v.o.Deadline: // it waited for others that long
+			f.arrive(ctx, errDeadline)
+		case !v.journal.holds(f.in.ino):
+			if !v.start(f.fly) {
+				f.fly()
+			}
+		case f.inline() && (f.bytes < minPacked || v.room.scarce() || alone && v.flusher.alone()):
+			f.putInline()
+			f.arrive(ctx, nil)
+		default:
+			policy, err := v.policyOf(ctx, f.in)
+			if err != nil {
+				f.arrive(ctx, err)
+				break
+			}
+			i := slices.IndexFunc(packs, func(k pack) bool { return k.policy.Equal(policy) })
+			if i < 0 {
+				i, packs = len(packs), append(packs, pack{policy: policy})
+			}
+			packs[i].flights = append(packs[i].flights, f)
+		}
+	}
+	for _, k := range packs {
+		ref, err := p.store(ctx, s, k.flights)
+		for i, f := range k.flights {
+			if err == nil {
+				if i > 0 {
+					s.keep(ref.ID) // each flight settles it
+				}
+				f.chunks = []honeyant.ChunkRef{ref}
+			}
+		}
+		for _, f := range k.flights {
+			f.arrive(ctx, err)
+		}
 	}
 }
 
-func (p *packer) storeChunk(ctx context.Context, batch []*packed) (honeyant.ChunkRef, error) {
-	v, s := p.v, batch[0].f.session
+// store puts the bytes of flights into one chunk, one after the other, and fills in their extents.
+func (p *packer) store(ctx context.Context, s *session, flights []*flight) (honeyant.ChunkRef, error) {
+	v := p.v
 	if err := v.uploads.take(ctx); err != nil {
 		return honeyant.ChunkRef{}, err
 	}
@@ -156,16 +154,29 @@ func (p *packer) storeChunk(ctx context.Context, batch []*packed) (honeyant.Chun
 	}
 	defer v.packs.give(buffer)
 	data := buffer[:0]
-	for _, item := range batch {
-		item.from = len(data)
-		for _, r := range item.f.runs {
+	id := s.newChunk()
+	for _, f := range flights {
+		f.extents = extentsOf(f.runs, id, len(data))
+		for _, r := range f.runs {
 			data = append(data, r.bytes()...)
 		}
 	}
-	id := s.newChunk()
-	ref, err := v.store(ctx, batch[0].f.in, id, data)
+	ref, err := v.store(ctx, flights[0].in, id, data)
 	if err != nil {
 		s.settle(id)
 	}
 	return ref, err
+}
+
+// extentsOf says where runs are that lie one after the other in a chunk from at on.
+func extentsOf(all runs, id honeyant.ChunkID, at int) (extents []honeyant.Extent) {
+	for _, r := range all {
+		if n := len(extents); n > 0 && extents[n-1].End() == uint64(r.off) {
+			extents[n-1].Length += uint32(r.n)
+		} else {
+			extents = append(extents, honeyant.Extent{Offset: uint64(r.off), Length: uint32(r.n), Chunk: id, ChunkOffset: uint32(at)})
+		}
+		at += r.n
+	}
+	return extents
 }

@@ -1,0 +1,106 @@
+package volume_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/volume"
+	"github.com/honeyant/honeyant/volume/volumetest"
+)
+
+// Many small files that are sent together share chunks, and few goroutines carry them: with one for each they queued for the
+// journal's lock, and the changes of programs behind them for milliseconds.
+func TestManySmallFilesTravelTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 3, 1<<30)
+		a, _ := c.OpenLeased(t, nil)
+		b, _ := c.OpenLeased(t, nil)
+		d := mkdir(t, a, honeyant.RootIno, "d")
+		save(t, a, d, "first", pattern(100, 1))
+		time.Sleep(3 * time.Second)
+		let := make(chan struct{})
+		wait := func(ctx context.Context, _ honeyant.ChunkID, _ int) error {
+			select {
+			case <-let:
+			case <-ctx.Done():
+			}
+			return nil
+		}
+		c.Chunks.BeforeWrite.Store(&wait)
+		before, stored := runtime.NumGoroutine(), c.Chunks.Writes.Load()
+		const files = 600
+		for n := range files {
+			save(t, a, d, fmt.Sprint("f", n), pattern(4096, n))
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if more := runtime.NumGoroutine() - before; more > 30 {
+			t.Errorf("%d goroutines for %d files on their way", more, files)
+		}
+		if flying := a.Stats().FlyingBytes; flying != files*4096 {
+			t.Errorf("%d bytes on their way", flying)
+		}
+		close(let)
+		time.Sleep(2 * time.Second)
+		if chunks := c.Chunks.Writes.Load() - stored; chunks > 8 {
+			t.Errorf("%d chunks for %d files", chunks, files)
+		}
+		for n := range files {
+			at, err := b.Lookup(bg, d, fmt.Sprint("f", n))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := load(t, b, at.Ino); !bytes.Equal(got, pattern(4096, n)) {
+				t.Fatalf("f%d: %d bytes, not the right ones", n, len(got))
+			}
+		}
+	})
+}
+
+// Small files whose chunk finds no store are lost when time is up, those behind them as well, and each of their writers is told.
+func TestSmallFilesGiveUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 3, 1<<30)
+		const deadline = 20 * time.Second
+		a, _ := c.OpenLeased(t, func(o *volume.Options) { o.Deadline = deadline })
+		d := mkdir(t, a, honeyant.RootIno, "d")
+		save(t, a, d, "first", pattern(100, 1))
+		time.Sleep(3 * time.Second)
+		hang := func(ctx context.Context, _ honeyant.ChunkID, _ int) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		c.Chunks.BeforeWrite.Store(&hang)
+		const files = 40 // of 64 KiB: many packs, behind the two that are under way
+		var all []*volume.File
+		for n := range files {
+			_, f, err := a.Create(bg, volume.NewNode{Parent: d, Name: fmt.Sprint("f", n), Mode: 0o644}, volume.OpenFlags{Write: true}, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Release(bg, 0)
+			write(t, f, pattern(64<<10, n), 0)
+			all = append(all, f)
+		}
+		time.Sleep(3 * deadline)
+		if s := a.Stats(); s.FlyingBytes != 0 || s.DirtyBytes != 0 {
+			t.Errorf("%d bytes are on their way still, %d to go", s.FlyingBytes, s.DirtyBytes)
+		}
+		c.Chunks.BeforeWrite.Store(nil)
+		for n, f := range all {
+			if err := f.Fsync(bg, false); err == nil {
+				t.Errorf("the writer of f%d is not told", n)
+			}
+			if err := f.Fsync(bg, false); err != nil {
+				t.Errorf("f%d is told twice: %v", n, err)
+			}
+		}
+		save(t, a, d, "after", pattern(4096, 5))
+	})
+}
