@@ -13,6 +13,7 @@ import (
 // flight is dirty bytes on their way. Once frozen its runs never change.
 type flight struct {
 	in        *inode
+	parent    honeyant.Ino // of a file that was just made
 	runs      runs
 	bytes     int64
 	killPriv  bool
@@ -37,7 +38,7 @@ type flight struct {
 func (in *inode) freeze() *flight {
 	if len(in.dirty) > 0 {
 		f := &flight{
-			in: in, runs: in.dirty, bytes: in.dirtyBytes, killPriv: in.killPriv,
+			in: in, parent: in.parent, runs: in.dirty, bytes: in.dirtyBytes, killPriv: in.killPriv,
 			began: time.Now(), done: make(chan struct{}),
 		}
 		in.v.stats.dirty.Add(-f.bytes)

@@ -1,6 +1,8 @@
 package volume
 
 import (
+	"cmp"
+	"slices"
 	"sync"
 	"time"
 
@@ -98,13 +100,16 @@ func (in *inode) release() {
 	}
 }
 
+// allInodes lists the inodes by number, which is the order in which new ones were made: what is sent in that order shares chunks with
+// what was made at the same time.
 func (v *Volume) allInodes() []*inode {
 	v.mu.Lock()
-	defer v.mu.Unlock()
 	all := make([]*inode, 0, len(v.inodes))
 	for _, in := range v.inodes {
 		all = append(all, in)
 	}
+	v.mu.Unlock()
+	slices.SortFunc(all, func(a, b *inode) int { return cmp.Compare(a.ino, b.ino) })
 	return all
 }
 

@@ -1,7 +1,7 @@
 package volume
 
 import (
-	"context"
+	"slices"
 	"sync"
 
 	"github.com/honeyant/honeyant"
@@ -15,30 +15,33 @@ const (
 	neighbourLoads = 6
 )
 
-// neighbour is what files of a page need of one chunk.
+// neighbour is a part of a chunk that files of a page need.
 type neighbour struct {
 	ref      honeyant.ChunkRef
-	from, to uint32
+	from, to int
 }
 
-// neighbours lists the chunks that the small files of a page are made of, each once, in the order of the files.
+// neighbours lists the parts of chunks that the small files of a page are made of, in the order of the files. Parts of one
+// chunk that lie near each other are one.
 func neighbours(r *meta.ReadDirReply, most int64) (all []neighbour) {
-	at := map[honeyant.ChunkID]int{}
+	at := map[honeyant.ChunkID][]int{}
 	for i := range r.Entries {
 		e := &r.Entries[i]
-		for j := range e.Chunks {
-			if _, ok := at[e.Chunks[j].ID]; !ok {
-				at[e.Chunks[j].ID] = len(all)
-				all = append(all, neighbour{ref: e.Chunks[j], from: ^uint32(0)})
-			}
-		}
 		for j := range e.Extents {
 			x := &e.Extents[j]
-			n, ok := at[x.Chunk]
-			if !ok {
+			k := slices.IndexFunc(e.Chunks, func(c honeyant.ChunkRef) bool { return c.ID == x.Chunk })
+			if x.Inline != nil || k < 0 {
 				continue
 			}
-			all[n].from, all[n].to = min(all[n].from, x.ChunkOffset), max(all[n].to, x.ChunkOffset+x.Length)
+			next := neighbour{ref: e.Chunks[k], from: int(x.ChunkOffset), to: int(x.ChunkOffset + x.Length)}
+			parts := at[x.Chunk]
+			if n := slices.IndexFunc(parts, func(n int) bool { return all[n].near(next) }); n >= 0 {
+				part := &all[parts[n]]
+				part.from, part.to = min(part.from, next.from), max(part.to, next.to)
+				continue
+			}
+			at[x.Chunk] = append(parts, len(all))
+			all = append(all, next)
 		}
 		if len(all) > 0 {
 			if most -= int64(e.Attr.Size); most < 0 {
@@ -47,6 +50,11 @@ func neighbours(r *meta.ReadDirReply, most int64) (all []neighbour) {
 		}
 	}
 	return all
+}
+
+// near tells whether it costs less to load what lies between two parts than to ask twice.
+func (n neighbour) near(o neighbour) bool {
+	return o.from <= n.to+honeyant.FrameSize && n.from <= o.to+honeyant.FrameSize
 }
 
 // loadSmall starts loading the data of the small files of a page, which has come because files beside them are read. It
@@ -60,33 +68,46 @@ func (v *Volume) loadSmall(r *meta.ReadDirReply) {
 		turns := newTurn(neighbourLoads)
 		var loads sync.WaitGroup
 		for _, n := range all {
-			for i := int(n.from) / v.cache.size; i*v.cache.size < int(n.to); i++ {
+			v.entries(n, func(e *cached) {
 				if turns.take(v.ctx) != nil {
-					break
+					v.cache.loaded(e, errClosed)
+					return
 				}
 				loads.Go(func() {
 					defer turns.give()
-					v.loadPiece(n.ref, i)
+					v.fetchEntry(n.ref, e)
 				})
-			}
+			})
 		}
 		loads.Wait()
 	})
 }
 
-// loadPiece loads a piece of a chunk, if it is not there and there is room.
-func (v *Volume) loadPiece(ref honeyant.ChunkRef, i int) {
-	n := min(v.cache.size, int(ref.Sum.Length)-i*v.cache.size)
-	if n <= 0 {
+// loadCompany loads what lies in a pack around the pieces of a small file, if another file was read from there a moment
+// ago: files that were written together are mostly read together.
+func (v *Volume) loadCompany(size uint64, pieces []piece) {
+	if size > maxPacked {
 		return
 	}
-	e, _ := v.cache.begin(pieceKey{ref.ID, uint32(i)}, n)
-	if e == nil {
-		return
+	for _, p := range pieces {
+		if uint64(p.ref.Sum.Length) < 4*size {
+			continue
+		}
+		if from, to, again := v.cache.miss(p.ref.ID, int(p.off)); again {
+			v.entries(neighbour{p.ref, from, to}, func(e *cached) { v.fetchEntry(p.ref, e) })
+		}
 	}
-	v.stats.readAheads.Add(1)
-	defer v.stats.readAheads.Add(-1)
-	ctx, cancel := context.WithTimeoutCause(v.ctx, v.o.Deadline, errDeadline)
-	defer cancel()
-	v.cache.loaded(e, v.o.Chunks.Read(ctx, ref, e.buf.B[:n], uint32(i*v.cache.size)))
+}
+
+// entries calls load for each new entry of the cache that it takes to hold a part of a chunk, as far as there is room.
+func (v *Volume) entries(n neighbour, load func(*cached)) {
+	for at := n.from; at < n.to; {
+		e, next, room := v.cache.begin(n.ref.ID, int(n.ref.Sum.Length), at, n.to)
+		if !room {
+			return
+		}
+		if at = next; e != nil {
+			load(e)
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package volume
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -126,6 +127,7 @@ func (p *packer) carry(batch []*flight, alone bool) {
 		}
 	}
 	for _, k := range packs {
+		slices.SortStableFunc(k.flights, func(a, b *flight) int { return cmp.Compare(a.parent, b.parent) }) // a directory is read at once
 		ref, err := p.store(ctx, s, k.flights)
 		for i, f := range k.flights {
 			if err == nil {
@@ -164,8 +166,10 @@ func (p *packer) store(ctx context.Context, s *session, flights []*flight) (hone
 	ref, err := v.store(ctx, flights[0].in, id, data)
 	if err != nil {
 		s.settle(id)
+		return ref, err
 	}
-	return ref, err
+	v.cache.keep(id, data) // what was unpacked is built next
+	return ref, nil
 }
 
 // extentsOf says where runs are that lie one after the other in a chunk from at on.

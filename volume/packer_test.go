@@ -104,3 +104,50 @@ func TestSmallFilesGiveUp(t *testing.T) {
 		save(t, a, d, "after", pattern(4096, 5))
 	})
 }
+
+// Files that are made in turns in several directories are read directory by directory with few requests for few bytes more
+// than they have, by who has little memory too; and by who has written them without any.
+func TestPacksAreReadByDirectory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 3, 1<<30)
+		little := func(o *volume.Options) { o.ReadMemory = 2 << 20 }
+		a, _ := c.OpenLeased(t, nil)
+		b, _ := c.OpenLeased(t, little)
+		const dirs, files, size = 20, 60, 4096
+		var parents [dirs]honeyant.Ino
+		for d := range dirs {
+			parents[d] = mkdir(t, a, honeyant.RootIno, fmt.Sprint("d", d))
+		}
+		for n := range files {
+			for d := range dirs {
+				save(t, a, parents[d], fmt.Sprintf("f%03d", n), pattern(size, d*files+n))
+			}
+		}
+		time.Sleep(3 * time.Second)
+		for _, who := range []struct {
+			v            *volume.Volume
+			reads, bytes int64
+		}{
+			{a, 0, 0},
+			{b, dirs * files / 8, 2 * dirs * files * size},
+		} {
+			reads, bytesRead := c.Chunks.Reads.Load(), c.Chunks.ReadBytes.Load()
+			for d := range dirs {
+				dir := lookup(t, who.v, honeyant.RootIno, fmt.Sprint("d", d)).Ino
+				for n := range files {
+					time.Sleep(time.Millisecond)
+					got := load(t, who.v, lookup(t, who.v, dir, fmt.Sprintf("f%03d", n)).Ino)
+					if !bytes.Equal(got, pattern(size, d*files+n)) {
+						t.Fatalf("d%d/f%03d is wrong", d, n)
+					}
+				}
+				synctest.Wait()
+			}
+			reads, bytesRead = c.Chunks.Reads.Load()-reads, c.Chunks.ReadBytes.Load()-bytesRead
+			t.Logf("%d reads of %d bytes", reads, bytesRead)
+			if reads > who.reads || bytesRead > who.bytes {
+				t.Errorf("%d reads, %d bytes, not %d and %d", reads, bytesRead, who.reads, who.bytes)
+			}
+		}
+	})
+}

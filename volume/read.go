@@ -87,7 +87,7 @@ func (f *File) read(ctx context.Context, p []byte, off int64) (int, error) {
 	for refetched, fetched := 0, 0; ; {
 		in.mu.Lock()
 		n, left, missing := in.plan(p, off, pieces[:0], asked)
-		version := in.attr.Version
+		version, size := in.attr.Version, in.attr.Size
 		in.mu.Unlock()
 		pieces = left
 		if missing.from < missing.to {
@@ -102,6 +102,7 @@ func (f *File) read(ctx context.Context, p []byte, off int64) (int, error) {
 		}
 		if refetched == 0 {
 			f.readAhead(off, n)
+			f.v.loadCompany(size, pieces)
 		}
 		err := f.v.fillAll(ctx, pieces)
 		if err == nil {

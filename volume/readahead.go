@@ -96,33 +96,29 @@ type chunkPart struct {
 	off, length uint32
 }
 
-// load starts loading the pieces of a chunk that [from, to) touches, as far as there is room, and tells up to where
-// that is.
+// load starts loading the part of a chunk that [from, to) touches, in pieces that begin where the cache's do, as far as there is
+// room, and tells up to where that is.
 func (v *Volume) load(ref honeyant.ChunkRef, from, to int) int {
 	size := v.cache.size
-	for i := from / size; i*size < to; i++ {
-		n := min(size, int(ref.Sum.Length)-i*size)
-		if n <= 0 {
-			return to
-		}
-		e, room := v.cache.begin(pieceKey{ref.ID, uint32(i)}, n)
+	end := min((to+size-1)/size*size, int(ref.Sum.Length))
+	for at := from / size * size; at < end; {
+		e, next, room := v.cache.begin(ref.ID, int(ref.Sum.Length), at, min(at/size*size+size, end))
 		if !room {
-			return i * size
+			return next
 		}
-		if e == nil {
-			continue
-		}
-		v.stats.readAheads.Add(1)
-		started := v.start(func() {
-			defer v.stats.readAheads.Add(-1)
-			ctx, cancel := context.WithTimeoutCause(v.ctx, v.o.Deadline, errDeadline)
-			defer cancel()
-			v.cache.loaded(e, v.o.Chunks.Read(ctx, ref, e.buf.B[:n], uint32(i*size)))
-		})
-		if !started {
-			v.stats.readAheads.Add(-1)
+		at = next
+		if e != nil && !v.start(func() { v.fetchEntry(ref, e) }) {
 			v.cache.loaded(e, errClosed)
 		}
 	}
 	return to
+}
+
+// fetchEntry loads an entry of the cache.
+func (v *Volume) fetchEntry(ref honeyant.ChunkRef, e *cached) {
+	v.stats.readAheads.Add(1)
+	defer v.stats.readAheads.Add(-1)
+	ctx, cancel := context.WithTimeoutCause(v.ctx, v.o.Deadline, errDeadline)
+	defer cancel()
+	v.cache.loaded(e, v.o.Chunks.Read(ctx, ref, e.buf.B[:e.n], uint32(e.off)))
 }

@@ -3,6 +3,7 @@ package volume
 import (
 	"container/list"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -10,28 +11,32 @@ import (
 	"github.com/honeyant/honeyant/volume/buffers"
 )
 
-// readCache holds pieces of chunks that were read ahead. Chunks are immutable, so what it holds is
+// readCache holds parts of chunks that were read ahead, or written. Chunks are immutable, so what it holds is
 // never stale; it never holds more than its pool's limit, and never waits for room.
 type readCache struct {
-	pool  *buffers.Pool
-	class int // class of a piece
-	size  int // bytes of a piece; a chunk is cut into such pieces
+	pool *buffers.Pool
+	size int // the most bytes of an entry
 
 	mu     sync.Mutex // guards all below
-	pieces map[pieceKey]*cached
+	frames map[frameKey]*cached
 	used   *list.List // *cached that have been read to their end: the first to go
 	unread *list.List // *cached that have not, oldest first
+	missed [8]frameKey
+	misses int
 }
 
-type pieceKey struct {
+// frameKey is a frame of a chunk: what is read and checked at once, honeyant.FrameSize bytes or less at the end.
+type frameKey struct {
 	chunk honeyant.ChunkID
-	index uint32
+	index int
 }
 
+// cached is a number of frames of a chunk that follow each other.
 type cached struct {
-	key   pieceKey
+	chunk honeyant.ChunkID
+	off   int // of the first frame
+	n     int // bytes
 	buf   *buffers.Buffer
-	n     int
 	ready chan struct{} // closed when it is loaded or err is set
 	err   error
 	pins  int       // loading counts as one
@@ -42,43 +47,70 @@ type cached struct {
 }
 
 const (
-	unreadAge = 2 * time.Second       // after which a piece that nobody read to its end may go
+	unreadAge = 2 * time.Second       // after which an entry that nobody read to its end may go
 	lateAge   = 50 * time.Millisecond // and one whose end was read before other parts, as the kernel's requests overtake each other
 )
 
 func newReadCache(limit int64) *readCache {
-	c := &readCache{pool: buffers.New(limit), pieces: map[pieceKey]*cached{}, used: list.New(), unread: list.New()}
-	for c.class < buffers.TopClass && buffers.ClassSize(c.class+1) <= min(limit/8, 1<<20) {
-		c.class++
+	c := &readCache{pool: buffers.New(limit), frames: map[frameKey]*cached{}, used: list.New(), unread: list.New()}
+	class := 0
+	for class < buffers.TopClass && buffers.ClassSize(class+1) <= min(limit/8, 1<<20) {
+		class++
 	}
-	c.size = int(buffers.ClassSize(c.class))
+	c.size = int(max(buffers.ClassSize(class), honeyant.FrameSize))
 	return c
 }
 
-// begin makes an entry to be loaded; nil if it is there already, or if there is no room.
-func (c *readCache) begin(key pieceKey, n int) (e *cached, room bool) {
+// begin makes an entry, to be loaded, of the first frames that [from, to) of a chunk of length bytes touches and that are neither
+// there nor on their way. It tells where to go on, to if there is no more; room false: there is none. e is nil if there is nothing to load.
+func (c *readCache) begin(chunk honeyant.ChunkID, length, from, to int) (e *cached, next int, room bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.pieces[key] != nil {
-		return nil, true
+	asked := to
+	to = min((to+honeyant.FrameSize-1)/honeyant.FrameSize*honeyant.FrameSize, length)
+	i := from / honeyant.FrameSize
+	for ; i*honeyant.FrameSize < to; i++ {
+		if c.frames[frameKey{chunk, i}] == nil {
+			break
+		}
 	}
+	off := i * honeyant.FrameSize
+	if off >= to {
+		return nil, asked, true
+	}
+	end := i + 1
+	for end*honeyant.FrameSize < min(to, off+c.size) && c.frames[frameKey{chunk, end}] == nil {
+		end++
+	}
+	n := min(end*honeyant.FrameSize, to) - off
 	class := buffers.FitClass(int64(n))
+	if less := int(buffers.ClassSize(max(class-1, 0))); 2*n < int(buffers.ClassSize(class)) && less >= honeyant.FrameSize {
+		class, n = class-1, less
+	}
 	b := c.pool.Try(class)
 	for b == nil && c.evict() {
 		b = c.pool.Try(class)
 	}
 	if b == nil {
-		return nil, false
+		return nil, off, false
 	}
-	if len(b.B) < n { // a pool too small for whole pieces
+	if len(b.B) < n { // a pool too small for whole frames
 		c.pool.Put(b)
-		return nil, false
+		return nil, off, false
 	}
-	e = &cached{key: key, buf: b, n: n, ready: make(chan struct{}), pins: 1, at: time.Now()}
-	c.pieces[key] = e
+	e = &cached{chunk: chunk, off: off, n: n, buf: b, ready: make(chan struct{}), pins: 1, at: time.Now()}
+	for j := range e.count() {
+		c.frames[frameKey{chunk, i + j}] = e
+	}
 	c.place(e, c.unread)
-	return e, true
+	if off+n == to {
+		return e, asked, true
+	}
+	return e, off + n, true
 }
+
+// count is how many frames an entry has.
+func (e *cached) count() int { return (e.n + honeyant.FrameSize - 1) / honeyant.FrameSize }
 
 // place moves an entry to the end of a list. c.mu is held.
 func (c *readCache) place(e *cached, to *list.List) {
@@ -109,7 +141,9 @@ func (c *readCache) evict() bool {
 // drop removes an entry that is not pinned. c.mu is held.
 func (c *readCache) drop(e *cached) {
 	e.on.Remove(e.elem)
-	delete(c.pieces, e.key)
+	for j := range e.count() {
+		delete(c.frames, frameKey{e.chunk, e.off/honeyant.FrameSize + j})
+	}
 	c.pool.Put(e.buf)
 }
 
@@ -130,18 +164,50 @@ func (c *readCache) unpin(e *cached) {
 	}
 }
 
-// has tells whether the piece at an offset of a chunk is there, or on its way.
+// has tells whether the frame at an offset of a chunk is there, or on its way.
 func (c *readCache) has(chunk honeyant.ChunkID, off int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.pieces[pieceKey{chunk, uint32(off / c.size)}] != nil
+	return c.frames[frameKey{chunk, off / honeyant.FrameSize}] != nil
 }
 
-// pin finds an entry and keeps it; nil if there is none.
-func (c *readCache) pin(key pieceKey) *cached {
+// miss notes that a small part of a chunk is wanted that is not there, and tells whether another one near it was a moment ago; if so
+// [from, to) is what lies around.
+func (c *readCache) miss(chunk honeyant.ChunkID, off int) (from, to int, again bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e := c.pieces[key]
+	if c.frames[frameKey{chunk, off / honeyant.FrameSize}] != nil {
+		return 0, 0, false
+	}
+	key := frameKey{chunk, off / c.size}
+	if slices.Contains(c.missed[:], key) {
+		return key.index * c.size, (key.index + 1) * c.size, true
+	}
+	c.missed[c.misses%len(c.missed)] = key
+	c.misses++
+	return 0, 0, false
+}
+
+// keep takes the bytes of a new chunk in, as far as there is room.
+func (c *readCache) keep(chunk honeyant.ChunkID, data []byte) {
+	for at := 0; at < len(data); {
+		e, next, room := c.begin(chunk, len(data), at, len(data))
+		if !room {
+			return
+		}
+		if e != nil {
+			copy(e.buf.B, data[e.off:e.off+e.n])
+			c.loaded(e, nil)
+		}
+		at = next
+	}
+}
+
+// pin finds the entry of a frame and keeps it; nil if there is none.
+func (c *readCache) pin(chunk honeyant.ChunkID, off int) *cached {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.frames[frameKey{chunk, off / honeyant.FrameSize}]
 	if e != nil {
 		e.pins++
 	}
@@ -166,10 +232,10 @@ func (v *Volume) fromCache(ctx context.Context, p piece, cold []piece) []piece {
 	at := 0 // from here on nothing is filled
 	for pos := 0; pos < len(p.dst); {
 		off := int(p.off) + pos
-		index := off / c.size
-		upto := min(len(p.dst), (index+1)*c.size-int(p.off))
-		if e := c.pin(pieceKey{p.ref.ID, uint32(index)}); e != nil {
-			ok, inside := false, off-index*c.size
+		upto := min(len(p.dst), (off/honeyant.FrameSize+1)*honeyant.FrameSize-int(p.off))
+		if e := c.pin(p.ref.ID, off); e != nil {
+			upto = min(len(p.dst), e.off+e.n-int(p.off))
+			ok, inside := false, off-e.off
 			select {
 			case <-e.ready:
 				ok = e.err == nil
