@@ -6,6 +6,7 @@ import (
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/meta"
+	"github.com/honeyant/honeyant/volume/readcache"
 )
 
 const (
@@ -68,9 +69,9 @@ func (v *Volume) loadSmall(r *meta.ReadDirReply) {
 		turns := newTurn(neighbourLoads)
 		var loads sync.WaitGroup
 		for _, n := range all {
-			v.entries(n, func(e *cached) {
+			v.entries(n, func(e *readcache.Entry) {
 				if turns.take(v.ctx) != nil {
-					v.cache.loaded(e, errClosed)
+					v.cache.Loaded(e, errClosed)
 					return
 				}
 				loads.Go(func() {
@@ -93,16 +94,16 @@ func (v *Volume) loadCompany(size uint64, pieces []piece) {
 		if uint64(p.ref.Sum.Length) < 4*size {
 			continue
 		}
-		if from, to, again := v.cache.miss(p.ref.ID, int(p.off)); again {
-			v.entries(neighbour{p.ref, from, to}, func(e *cached) { v.fetchEntry(p.ref, e) })
+		if from, to, again := v.cache.Miss(p.ref.ID, int(p.off)); again {
+			v.entries(neighbour{p.ref, from, to}, func(e *readcache.Entry) { v.fetchEntry(p.ref, e) })
 		}
 	}
 }
 
 // entries calls load for each new entry of the cache that it takes to hold a part of a chunk, as far as there is room.
-func (v *Volume) entries(n neighbour, load func(*cached)) {
+func (v *Volume) entries(n neighbour, load func(*readcache.Entry)) {
 	for at := n.from; at < n.to; {
-		e, next, room := v.cache.begin(n.ref.ID, int(n.ref.Sum.Length), at, n.to)
+		e, next, room := v.cache.Begin(n.ref.ID, int(n.ref.Sum.Length), at, n.to)
 		if !room {
 			return
 		}

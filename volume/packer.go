@@ -168,7 +168,7 @@ func (p *packer) store(ctx context.Context, s *session, flights []*flight) (hone
 		s.settle(id)
 		return ref, err
 	}
-	v.cache.keep(id, data) // what was unpacked is built next
+	v.cache.Keep(id, data) // what was unpacked is built next
 	return ref, nil
 }
 

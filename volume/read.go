@@ -72,7 +72,7 @@ func (f *File) around(off int64, n int) span {
 	}
 	p := parts[0]
 	first := p.off / honeyant.FrameSize * honeyant.FrameSize
-	if p.off+p.length > first+honeyant.FrameSize || f.v.cache.has(p.ref.ID, int(p.off)) {
+	if p.off+p.length > first+honeyant.FrameSize || f.v.cache.Has(p.ref.ID, int(p.off)) {
 		return span{}
 	}
 	e := &in.ext.ext[in.ext.after(off)]
@@ -238,7 +238,14 @@ func (v *Volume) fill(ctx context.Context, pieces []piece) (left []piece, err er
 	}
 	var cold []piece
 	for _, p := range pieces {
-		cold = v.fromCache(ctx, p, cold)
+		rest, hits := v.cache.Read(ctx, p.ref.ID, int(p.off), p.dst)
+		v.stats.cacheHits.Add(uint64(hits))
+		if len(rest) > 0 {
+			v.stats.cacheMisses.Add(1)
+		}
+		for _, gap := range rest {
+			cold = append(cold, piece{dst: gap.Dst, ref: p.ref, off: uint32(gap.Off)})
+		}
 	}
 	switch len(cold) {
 	case 0:

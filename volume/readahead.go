@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/volume/readcache"
 )
 
 // readAhead watches how a File is read. Kernel requests of one sequential reader arrive a little
@@ -99,26 +100,26 @@ type chunkPart struct {
 // load starts loading the part of a chunk that [from, to) touches, in pieces that begin where the cache's do, as far as there is
 // room, and tells up to where that is.
 func (v *Volume) load(ref honeyant.ChunkRef, from, to int) int {
-	size := v.cache.size
+	size := v.cache.Piece()
 	end := min((to+size-1)/size*size, int(ref.Sum.Length))
 	for at := from / size * size; at < end; {
-		e, next, room := v.cache.begin(ref.ID, int(ref.Sum.Length), at, min(at/size*size+size, end))
+		e, next, room := v.cache.Begin(ref.ID, int(ref.Sum.Length), at, min(at/size*size+size, end))
 		if !room {
 			return next
 		}
 		at = next
 		if e != nil && !v.start(func() { v.fetchEntry(ref, e) }) {
-			v.cache.loaded(e, errClosed)
+			v.cache.Loaded(e, errClosed)
 		}
 	}
 	return to
 }
 
 // fetchEntry loads an entry of the cache.
-func (v *Volume) fetchEntry(ref honeyant.ChunkRef, e *cached) {
+func (v *Volume) fetchEntry(ref honeyant.ChunkRef, e *readcache.Entry) {
 	v.stats.readAheads.Add(1)
 	defer v.stats.readAheads.Add(-1)
 	ctx, cancel := context.WithTimeoutCause(v.ctx, v.o.Deadline, errDeadline)
 	defer cancel()
-	v.cache.loaded(e, v.o.Chunks.Read(ctx, ref, e.buf.B[:e.n], uint32(e.off)))
+	v.cache.Loaded(e, v.o.Chunks.Read(ctx, ref, e.Data(), uint32(e.Off())))
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/meta"
 	"github.com/honeyant/honeyant/volume/buffers"
+	"github.com/honeyant/honeyant/volume/readcache"
 )
 
 // Volume is a mounted volume. Safe for concurrent use. Every call ends within Options.Deadline;
@@ -19,7 +20,7 @@ type Volume struct {
 	o          Options
 	link       *link
 	pool       *buffers.Pool // written bytes
-	cache      *readCache
+	cache      *readcache.Cache
 	names      *nameCache // nil: nothing is remembered
 	journal    *journal
 	uploads    turn
@@ -67,7 +68,7 @@ func New(o Options) (*Volume, error) {
 	}
 	o.setDefaults()
 	v := &Volume{
-		o: o, link: newLink(o.Meta), pool: buffers.New(o.WriteMemory), cache: newReadCache(o.ReadMemory), uploads: newTurn(maxUploads),
+		o: o, link: newLink(o.Meta), pool: buffers.New(o.WriteMemory), cache: readcache.New(o.ReadMemory), uploads: newTurn(maxUploads),
 		packMax: int(min(maxPack, buffers.ClassSize(buffers.FitClass(o.WriteMemory/8)))),
 		inodes:  map[honeyant.Ino]*inode{}, policies: map[honeyant.Ino]policyAt{},
 	}
@@ -236,7 +237,7 @@ func (v *Volume) Stats() Stats {
 	return Stats{
 		Names: names, Journal: v.journal.figures(),
 		OpenFiles: int(c.openings.Load()), OpenDirs: dirs, Inodes: inodes,
-		DirtyBytes: c.dirty.Load(), FlyingBytes: c.flying.Load(), WriteMemory: v.pool.InUse(), ReadCacheBytes: v.cache.pool.InUse(),
+		DirtyBytes: c.dirty.Load(), FlyingBytes: c.flying.Load(), WriteMemory: v.pool.InUse(), ReadCacheBytes: v.cache.InUse(),
 		ChunksInFlight: int(c.chunksInFlight.Load()), ReadAheads: int(c.readAheads.Load()),
 		BytesWritten: c.written.Load(), BytesRead: c.read.Load(), ChunksWritten: c.chunksWritten.Load(), LostWrites: c.lostWrites.Load(),
 		CacheHits: c.cacheHits.Load(), CacheMisses: c.cacheMisses.Load(), Session: s.meta.ID(), Fenced: s.dead.Load(),

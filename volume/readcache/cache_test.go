@@ -1,4 +1,4 @@
-package volume
+package readcache
 
 import (
 	"bytes"
@@ -13,14 +13,13 @@ import (
 
 // Parts of chunks are loaded, kept, fail and are read in any order: what is read is right, an entry never overlaps another, and
 // the memory is never exceeded.
-func TestReadCacheAgainstModel(t *testing.T) {
+func TestAgainstModel(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 1))
 	synctest.Test(t, func(t *testing.T) {
 		for _, limit := range []int64{64 << 10, 256 << 10, 1 << 20, 9 << 20} {
-			c := newReadCache(limit)
-			v := &Volume{cache: c}
+			c := New(limit)
 			chunks := make([][]byte, 6)
 			for i := range chunks {
 				chunks[i] = make([]byte, 1+rng.IntN(3<<20))
@@ -28,7 +27,7 @@ func TestReadCacheAgainstModel(t *testing.T) {
 					chunks[i][j] = byte(j>>8) ^ byte(j) ^ byte(i)
 				}
 			}
-			var loading []*cached
+			var loading []*Entry
 			for range 3000 {
 				i := rng.IntN(len(chunks))
 				id, data := honeyant.ChunkID{15: byte(i)}, chunks[i]
@@ -37,13 +36,13 @@ func TestReadCacheAgainstModel(t *testing.T) {
 				beyond := to + rng.IntN(2)*c.size
 				switch rng.IntN(5) {
 				case 0:
-					e, next, room := c.begin(id, len(data), from, beyond)
+					e, next, room := c.Begin(id, len(data), from, beyond)
 					switch {
 					case !room || e == nil && next == beyond:
 					case e == nil || next != e.off+e.n && (next != beyond || e.off+e.n < min(beyond, len(data))) || e.off > max(from, next) || e.n > c.size || e.off+e.n > len(data):
 						t.Fatalf("an entry %+v for [%d, %d)", e, from, to)
 					default:
-						copy(e.buf.B, data[e.off:e.off+e.n])
+						copy(e.Data(), data[e.off:])
 						loading = append(loading, e)
 					}
 				case 1:
@@ -53,22 +52,23 @@ func TestReadCacheAgainstModel(t *testing.T) {
 							clear(e.buf.B)
 							err = errors.New("not loaded")
 						}
-						c.loaded(e, err)
+						c.Loaded(e, err)
 					}
 					loading = loading[:0]
 				case 2:
 					if len(loading) == 0 {
-						c.keep(id, data)
+						c.Keep(id, data)
 					}
 				case 3:
 					if len(loading) > 0 {
 						continue // it would wait
 					}
-					p := piece{dst: make([]byte, to-from), ref: honeyant.ChunkRef{ID: id}, off: uint32(from)}
-					for _, cold := range v.fromCache(t.Context(), p, nil) {
-						copy(cold.dst, data[cold.off:])
+					got := make([]byte, to-from)
+					rest, _ := c.Read(t.Context(), id, from, got)
+					for _, gap := range rest {
+						copy(gap.Dst, data[gap.Off:])
 					}
-					if !bytes.Equal(p.dst, data[from:to]) {
+					if !bytes.Equal(got, data[from:to]) {
 						t.Fatalf("[%d, %d) is read wrong", from, to)
 					}
 				case 4:
@@ -77,7 +77,7 @@ func TestReadCacheAgainstModel(t *testing.T) {
 				if used := c.pool.InUse(); used > limit {
 					t.Fatalf("%d bytes of %d", used, limit)
 				}
-				seen := map[*cached]int{}
+				seen := map[*Entry]int{}
 				for _, e := range c.frames {
 					seen[e]++
 				}
@@ -91,7 +91,7 @@ func TestReadCacheAgainstModel(t *testing.T) {
 				}
 			}
 			for _, e := range loading {
-				c.loaded(e, nil)
+				c.Loaded(e, nil)
 			}
 		}
 	})

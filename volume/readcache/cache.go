@@ -1,4 +1,5 @@
-package volume
+// Package readcache keeps frames of chunks in memory for a volume.
+package readcache
 
 import (
 	"container/list"
@@ -11,16 +12,16 @@ import (
 	"github.com/honeyant/honeyant/volume/buffers"
 )
 
-// readCache holds parts of chunks that were read ahead, or written. Chunks are immutable, so what it holds is
-// never stale; it never holds more than its pool's limit, and never waits for room.
-type readCache struct {
+// Cache holds parts of chunks that were read ahead, or written. Chunks are immutable, so what it holds is
+// never stale; it never holds more than its limit, and never waits for room. Safe for concurrent use.
+type Cache struct {
 	pool *buffers.Pool
 	size int // the most bytes of an entry
 
 	mu     sync.Mutex // guards all below
-	frames map[frameKey]*cached
-	used   *list.List // *cached that have been read to their end: the first to go
-	unread *list.List // *cached that have not, oldest first
+	frames map[frameKey]*Entry
+	used   *list.List // *Entry that have been read to their end: the first to go
+	unread *list.List // *Entry that have not, oldest first
 	missed [8]frameKey
 	misses int
 }
@@ -31,8 +32,8 @@ type frameKey struct {
 	index int
 }
 
-// cached is a number of frames of a chunk that follow each other.
-type cached struct {
+// Entry is a number of frames of a chunk that follow each other. Who got it from Begin loads it, and calls Loaded.
+type Entry struct {
 	chunk honeyant.ChunkID
 	off   int // of the first frame
 	n     int // bytes
@@ -46,13 +47,18 @@ type cached struct {
 	on    *list.List
 }
 
+// Off is where the entry begins in its chunk, and Data what is to be filled.
+func (e *Entry) Off() int     { return e.off }
+func (e *Entry) Data() []byte { return e.buf.B[:e.n] }
+
 const (
 	unreadAge = 2 * time.Second       // after which an entry that nobody read to its end may go
 	lateAge   = 50 * time.Millisecond // and one whose end was read before other parts, as the kernel's requests overtake each other
 )
 
-func newReadCache(limit int64) *readCache {
-	c := &readCache{pool: buffers.New(limit), frames: map[frameKey]*cached{}, used: list.New(), unread: list.New()}
+// New makes a cache of at most limit bytes.
+func New(limit int64) *Cache {
+	c := &Cache{pool: buffers.New(limit), frames: map[frameKey]*Entry{}, used: list.New(), unread: list.New()}
 	class := 0
 	for class < buffers.TopClass && buffers.ClassSize(class+1) <= min(limit/8, 1<<20) {
 		class++
@@ -61,9 +67,15 @@ func newReadCache(limit int64) *readCache {
 	return c
 }
 
-// begin makes an entry, to be loaded, of the first frames that [from, to) of a chunk of length bytes touches and that are neither
+// Piece is the most bytes of an entry: what is best loaded at once.
+func (c *Cache) Piece() int { return c.size }
+
+// InUse is the memory of what is cached, in bytes.
+func (c *Cache) InUse() int64 { return c.pool.InUse() }
+
+// Begin makes an entry, to be loaded, of the first frames that [from, to) of a chunk of length bytes touches and that are neither
 // there nor on their way. It tells where to go on, to if there is no more; room false: there is none. e is nil if there is nothing to load.
-func (c *readCache) begin(chunk honeyant.ChunkID, length, from, to int) (e *cached, next int, room bool) {
+func (c *Cache) Begin(chunk honeyant.ChunkID, length, from, to int) (e *Entry, next int, room bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	asked := to
@@ -98,7 +110,7 @@ func (c *readCache) begin(chunk honeyant.ChunkID, length, from, to int) (e *cach
 		c.pool.Put(b)
 		return nil, off, false
 	}
-	e = &cached{chunk: chunk, off: off, n: n, buf: b, ready: make(chan struct{}), pins: 1, at: time.Now()}
+	e = &Entry{chunk: chunk, off: off, n: n, buf: b, ready: make(chan struct{}), pins: 1, at: time.Now()}
 	for j := range e.count() {
 		c.frames[frameKey{chunk, i + j}] = e
 	}
@@ -110,10 +122,10 @@ func (c *readCache) begin(chunk honeyant.ChunkID, length, from, to int) (e *cach
 }
 
 // count is how many frames an entry has.
-func (e *cached) count() int { return (e.n + honeyant.FrameSize - 1) / honeyant.FrameSize }
+func (e *Entry) count() int { return (e.n + honeyant.FrameSize - 1) / honeyant.FrameSize }
 
 // place moves an entry to the end of a list. c.mu is held.
-func (c *readCache) place(e *cached, to *list.List) {
+func (c *Cache) place(e *Entry, to *list.List) {
 	if e.on != nil {
 		e.on.Remove(e.elem)
 	}
@@ -121,10 +133,10 @@ func (c *readCache) place(e *cached, to *list.List) {
 }
 
 // evict drops one entry; false if none may go. c.mu is held.
-func (c *readCache) evict() bool {
+func (c *Cache) evict() bool {
 	for _, l := range []*list.List{c.used, c.unread} {
 		for el := l.Front(); el != nil; el = el.Next() {
-			e := el.Value.(*cached)
+			e := el.Value.(*Entry)
 			if l == c.unread && time.Since(e.at) < unreadAge {
 				break
 			}
@@ -139,7 +151,7 @@ func (c *readCache) evict() bool {
 }
 
 // drop removes an entry that is not pinned. c.mu is held.
-func (c *readCache) drop(e *cached) {
+func (c *Cache) drop(e *Entry) {
 	e.on.Remove(e.elem)
 	for j := range e.count() {
 		delete(c.frames, frameKey{e.chunk, e.off/honeyant.FrameSize + j})
@@ -147,33 +159,33 @@ func (c *readCache) drop(e *cached) {
 	c.pool.Put(e.buf)
 }
 
-// loaded ends what begin began. An entry that could not be loaded goes at once.
-func (c *readCache) loaded(e *cached, err error) {
+// Loaded ends what Begin began. An entry that could not be loaded goes at once.
+func (c *Cache) Loaded(e *Entry, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e.err = err
 	close(e.ready)
-	c.unpin(e)
+	c.release(e)
 }
 
-// unpin gives back one pin. c.mu is held.
-func (c *readCache) unpin(e *cached) {
+// release takes one pin away. c.mu is held.
+func (c *Cache) release(e *Entry) {
 	e.pins--
 	if e.pins == 0 && e.err != nil {
 		c.drop(e)
 	}
 }
 
-// has tells whether the frame at an offset of a chunk is there, or on its way.
-func (c *readCache) has(chunk honeyant.ChunkID, off int) bool {
+// Has tells whether the frame at an offset of a chunk is there, or on its way.
+func (c *Cache) Has(chunk honeyant.ChunkID, off int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.frames[frameKey{chunk, off / honeyant.FrameSize}] != nil
 }
 
-// miss notes that a small part of a chunk is wanted that is not there, and tells whether another one near it was a moment ago; if so
+// Miss notes that a small part of a chunk is wanted that is not there, and tells whether another one near it was a moment ago; if so
 // [from, to) is what lies around.
-func (c *readCache) miss(chunk honeyant.ChunkID, off int) (from, to int, again bool) {
+func (c *Cache) Miss(chunk honeyant.ChunkID, off int) (from, to int, again bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.frames[frameKey{chunk, off / honeyant.FrameSize}] != nil {
@@ -188,23 +200,23 @@ func (c *readCache) miss(chunk honeyant.ChunkID, off int) (from, to int, again b
 	return 0, 0, false
 }
 
-// keep takes the bytes of a new chunk in, as far as there is room.
-func (c *readCache) keep(chunk honeyant.ChunkID, data []byte) {
+// Keep takes the bytes of a new chunk in, as far as there is room.
+func (c *Cache) Keep(chunk honeyant.ChunkID, data []byte) {
 	for at := 0; at < len(data); {
-		e, next, room := c.begin(chunk, len(data), at, len(data))
+		e, next, room := c.Begin(chunk, len(data), at, len(data))
 		if !room {
 			return
 		}
 		if e != nil {
 			copy(e.buf.B, data[e.off:e.off+e.n])
-			c.loaded(e, nil)
+			c.Loaded(e, nil)
 		}
 		at = next
 	}
 }
 
 // pin finds the entry of a frame and keeps it; nil if there is none.
-func (c *readCache) pin(chunk honeyant.ChunkID, off int) *cached {
+func (c *Cache) pin(chunk honeyant.ChunkID, off int) *Entry {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.frames[frameKey{chunk, off / honeyant.FrameSize}]
@@ -214,8 +226,8 @@ func (c *readCache) pin(chunk honeyant.ChunkID, off int) *cached {
 	return e
 }
 
-// done gives back what pin took, after n bytes were read; atEnd says that the last one was among them.
-func (c *readCache) done(e *cached, n int, atEnd bool) {
+// unpin gives back what pin took, after n bytes were read; atEnd says that the last one was among them.
+func (c *Cache) unpin(e *Entry, n int, atEnd bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e.given += n
@@ -223,41 +235,45 @@ func (c *readCache) done(e *cached, n int, atEnd bool) {
 		e.at = time.Now()
 		c.place(e, c.used)
 	}
-	c.unpin(e)
+	c.release(e)
 }
 
-// fromCache fills what it can of p from the cache, waiting for what is being loaded, and appends the rest to cold.
-func (v *Volume) fromCache(ctx context.Context, p piece, cold []piece) []piece {
-	c := v.cache
-	at := 0 // from here on nothing is filled
-	for pos := 0; pos < len(p.dst); {
-		off := int(p.off) + pos
-		upto := min(len(p.dst), (off/honeyant.FrameSize+1)*honeyant.FrameSize-int(p.off))
-		if e := c.pin(p.ref.ID, off); e != nil {
-			upto = min(len(p.dst), e.off+e.n-int(p.off))
-			ok, inside := false, off-e.off
+// Gap is a part of a read that the cache does not have.
+type Gap struct {
+	Dst []byte
+	Off int // in the chunk
+}
+
+// Read fills what it can of dst, which stands for a chunk from off on, waiting for what is being loaded until ctx ends. It returns the rest,
+// and how many entries it read from.
+func (c *Cache) Read(ctx context.Context, chunk honeyant.ChunkID, off int, dst []byte) (rest []Gap, hits int) {
+	filled := 0 // from here on nothing is
+	for pos := 0; pos < len(dst); {
+		upto := min(len(dst), ((off+pos)/honeyant.FrameSize+1)*honeyant.FrameSize-off)
+		if e := c.pin(chunk, off+pos); e != nil {
+			upto = min(len(dst), e.off+e.n-off)
+			ok, inside := false, off+pos-e.off
 			select {
 			case <-e.ready:
 				ok = e.err == nil
 			case <-ctx.Done():
 			}
 			if ok {
-				if at < pos {
-					cold = append(cold, piece{dst: p.dst[at:pos], ref: p.ref, off: p.off + uint32(at)})
+				if filled < pos {
+					rest = append(rest, Gap{dst[filled:pos], off + filled})
 				}
-				copy(p.dst[pos:upto], e.buf.B[inside:e.n])
-				at = upto
-				v.stats.cacheHits.Add(1)
-				c.done(e, upto-pos, inside+upto-pos >= e.n)
+				copy(dst[pos:upto], e.buf.B[inside:e.n])
+				filled = upto
+				hits++
+				c.unpin(e, upto-pos, inside+upto-pos >= e.n)
 			} else {
-				c.done(e, 0, false)
+				c.unpin(e, 0, false)
 			}
 		}
 		pos = upto
 	}
-	if at < len(p.dst) {
-		v.stats.cacheMisses.Add(1)
-		cold = append(cold, piece{dst: p.dst[at:], ref: p.ref, off: p.off + uint32(at)})
+	if filled < len(dst) {
+		rest = append(rest, Gap{dst[filled:], off + filled})
 	}
-	return cold
+	return rest, hits
 }
