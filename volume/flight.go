@@ -108,7 +108,12 @@ func (in *inode) mayLinger() bool {
 	in.v.flusher.relieve(in.v)
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.dirty.end() < minPacked || in.locks > 0 {
+	switch {
+	case in.locks > 0:
+		return false
+	case len(in.dirty) == 0: // what is on its way keeps the inode itself
+		return true
+	case in.dirty.end() < minPacked:
 		return false
 	}
 	if !in.lingering {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/honeyant/honeyant"
@@ -168,7 +169,10 @@ func (j *journal) acknowledge(s *session, batch []*journalRecord, reply *meta.Fl
 	j.takeOff(len(batch))
 	j.sent = 0
 	j.mu.Unlock()
-	deleted := j.v.names.forgetDropped(func() []honeyant.Ino { return j.dropDeleted(s, batch) })
+	var deleted []honeyant.Ino
+	for some := range slices.Chunk(batch, heldAtOnce) {
+		deleted = append(deleted, j.v.names.forgetDropped(func() []honeyant.Ino { return j.dropDeleted(s, some) })...)
+	}
 	if len(lost) > 0 {
 		if kind != honeyant.NoSpace { // what to call it is the leader's business: here it is lost
 			kind = honeyant.Unavailable

@@ -2,6 +2,7 @@ package volume
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/honeyant/honeyant"
@@ -292,6 +293,9 @@ func (j *journal) taken(s *session, r *meta.TakeReply) bool {
 // maxHeld bounds the inodes held exclusively.
 const maxHeld = 12 << 10
 
+// heldAtOnce is how many inodes are let go of in one hold of the journal's lock: programs' changes wait meanwhile.
+const heldAtOnce = 64
+
 // makeRoom gives back what was used least if much is held.
 func (j *journal) makeRoom(s *session) {
 	j.mu.Lock()
@@ -305,11 +309,21 @@ func (j *journal) makeRoom(s *session) {
 			files = append(files, ino)
 		}
 	})
-	for _, ino := range files { // what is on the quorum's disks can be asked for again
-		if j.shadow.Bytes() <= j.max/2 {
+	for some := range slices.Chunk(files, heldAtOnce) {
+		if j.owner != s || j.shadow.Bytes() <= j.max/2 {
 			break
 		}
-		j.shadow.DropExtents(ino)
+		for _, ino := range some {
+			if j.pending[ino] == 0 { // what is on the quorum's disks can be asked for again
+				j.shadow.DropExtents(ino)
+			}
+		}
+		j.mu.Unlock()
+		j.mu.Lock()
+	}
+	if j.owner != s {
+		j.mu.Unlock()
+		return
 	}
 	j.shadow.Sweep()
 	crowded := j.shadow.Bytes() > j.max*3/4 || j.shadow.Len() > maxHeld
@@ -331,21 +345,10 @@ func (j *journal) makeRoom(s *session) {
 		}
 		idle = append(idle, ino)
 	}
-	gone := j.v.names.forgetDropped(func() []honeyant.Ino {
-		j.mu.Lock()
-		defer j.mu.Unlock()
-		gone := idle[:0]
-		for _, ino := range idle {
-			if j.owner == s && j.pending[ino] == 0 && !j.v.inUse(ino) {
-				j.shadow.Drop(ino)
-				delete(j.base, ino)
-				j.leaving[ino]++
-				j.returning[ino]++
-				gone = append(gone, ino)
-			}
-		}
-		return gone
-	})
+	var gone []honeyant.Ino
+	for some := range slices.Chunk(idle, heldAtOnce) {
+		gone = append(gone, j.v.names.forgetDropped(func() []honeyant.Ino { return j.dropIdle(s, some) })...)
+	}
 	if len(gone) == 0 {
 		return
 	}
@@ -355,6 +358,22 @@ func (j *journal) makeRoom(s *session) {
 	j.mu.Lock()
 	j.left(gone)
 	j.mu.Unlock()
+}
+
+// dropIdle lets go of those inodes that nobody uses, and tells which.
+func (j *journal) dropIdle(s *session, inos []honeyant.Ino) (gone []honeyant.Ino) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, ino := range inos {
+		if j.owner == s && j.pending[ino] == 0 && !j.v.inUse(ino) {
+			j.shadow.Drop(ino)
+			delete(j.base, ino)
+			j.leaving[ino]++
+			j.returning[ino]++
+			gone = append(gone, ino)
+		}
+	}
+	return gone
 }
 
 // inUse tells whether there is any state of an inode here.

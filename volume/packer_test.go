@@ -3,6 +3,7 @@ package volume_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"testing"
@@ -59,6 +60,43 @@ func TestManySmallFilesTravelTogether(t *testing.T) {
 			if got := load(t, b, at.Ino); !bytes.Equal(got, pattern(4096, n)) {
 				t.Fatalf("f%d: %d bytes, not the right ones", n, len(got))
 			}
+		}
+	})
+}
+
+// Closing a file that nobody else can see does not wait for bytes that happen to be on their way.
+func TestCloseDoesNotWaitForAFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 3, 1<<30)
+		a, _ := c.OpenLeased(t, nil)
+		b, _ := c.OpenLeased(t, nil)
+		d := mkdir(t, a, honeyant.RootIno, "d")
+		save(t, a, d, "first", pattern(100, 1))
+		time.Sleep(3 * time.Second)
+		slow := func(context.Context, honeyant.ChunkID, int) error { time.Sleep(5 * time.Second); return nil }
+		c.Chunks.BeforeWrite.Store(&slow)
+		_, f, err := a.Create(bg, volume.NewNode{Parent: d, Name: "f", Mode: 0o644}, volume.OpenFlags{Write: true}, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, f, pattern(40<<10, 1), 0)
+		time.Sleep(time.Second)
+		if flying := a.Stats().FlyingBytes; flying != 40<<10 {
+			t.Fatalf("%d bytes on their way", flying)
+		}
+		began := time.Now()
+		if err := errors.Join(f.Flush(bg, 0), f.Release(bg, 0)); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took > time.Millisecond {
+			t.Errorf("closing took %v", took)
+		}
+		at, err := b.Lookup(bg, d, "f") // waits for the bytes
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := load(t, b, at.Ino); !bytes.Equal(got, pattern(40<<10, 1)) {
+			t.Errorf("the other sees %d bytes", len(got))
 		}
 	})
 }
