@@ -135,6 +135,14 @@ func (e *Error) Is(target error) bool {
 
 // KindOf is the kind of the outermost *Error or Kind in err's chain, Other if there is none.
 func KindOf(err error) Kind {
+	switch e := err.(type) { // as most often; errors.As would make a variable for its answer
+	case nil:
+		return Other
+	case *Error:
+		return e.Kind
+	case Kind:
+		return e
+	}
 	var e *Error
 	if errors.As(err, &e) {
 		return e.Kind
