@@ -13,9 +13,11 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/honeyant/honeyant"
 )
@@ -34,18 +36,37 @@ func NewEncoder(buf []byte) *Codec { return &Codec{buf: buf} }
 // NewDecoder reads b and keeps references to it: Bytes returns copies, View does not.
 func NewDecoder(b []byte) *Codec { return &Codec{buf: b, decoding: true} }
 
+// codecs are kept from one record to the next: each would else be made anew, and its buffer grow several times.
+var codecs = sync.Pool{New: func() any { return new(Codec) }}
+
+// keptBuffer is the largest buffer that is kept, in bytes: records are smaller, frames of the network are not.
+const keptBuffer = 4 << 10
+
 // Marshal encodes what fields names.
 func Marshal(fields func(*Codec)) []byte {
-	c := NewEncoder(nil)
+	c := codecs.Get().(*Codec)
 	fields(c)
-	return c.buf
+	b := c.buf
+	if cap(b) > keptBuffer {
+		*c = Codec{}
+	} else {
+		b = bytes.Clone(b)
+		*c = Codec{buf: c.buf[:0]}
+	}
+	codecs.Put(c)
+	return b
 }
 
 // Unmarshal decodes b, all of it. Errors have Kind Corrupt.
 func Unmarshal(b []byte, fields func(*Codec)) error {
-	c := NewDecoder(b)
+	c := codecs.Get().(*Codec)
+	kept := c.buf
+	*c = Codec{buf: b, decoding: true}
 	fields(c)
-	return c.Done()
+	err := c.Done()
+	*c = Codec{buf: kept}
+	codecs.Put(c)
+	return err
 }
 
 // Decoding tells the direction.
