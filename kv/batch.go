@@ -25,6 +25,15 @@ type Batch struct {
 	size    int
 }
 
+// BatchOf makes a batch of changes. It keeps the slice and what is in it.
+func BatchOf(changes []Change) *Batch {
+	b := &Batch{changes: changes}
+	for _, ch := range changes {
+		b.size += len(ch.Key) + len(ch.Value) + 8
+	}
+	return b
+}
+
 // Put sets key to value. The batch keeps both slices.
 func (b *Batch) Put(key, value []byte) {
 	b.changes = append(b.changes, Change{Key: key, Value: value})

@@ -38,7 +38,7 @@ func (t *Tx) child(op string, v honeyant.VolumeID, parent honeyant.Ino, name str
 		return nil, honeyant.E(op, honeyant.NotExist, name, t.err)
 	}
 	i := new(Inode)
-	if !t.load(inoKey(tabInode, v, d.Ino), i.fields) {
+	if !t.loadInode(v, d.Ino, i) {
 		return nil, honeyant.E(op, honeyant.Corrupt, name, fmt.Errorf("%s is missing", inoString(d.Ino)))
 	}
 	return i, nil

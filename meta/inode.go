@@ -12,7 +12,7 @@ const MaxLinks = 65000
 // inode loads an inode by number. A number that names none was one once: Stale.
 func (t *Tx) inode(op string, v honeyant.VolumeID, ino honeyant.Ino) (*Inode, error) {
 	i := new(Inode)
-	if !t.load(inoKey(tabInode, v, ino), i.fields) {
+	if !t.loadInode(v, ino, i) {
 		return nil, honeyant.E(op, honeyant.Stale, inoString(ino), t.err)
 	}
 	return i, nil
@@ -53,6 +53,9 @@ func (t *Tx) file(op string, v honeyant.VolumeID, ino honeyant.Ino) (*Inode, err
 // putInode stores an inode.
 func (t *Tx) putInode(v honeyant.VolumeID, i *Inode) {
 	t.store(inoKey(tabInode, v, i.Attr.Ino), i.fields)
+	if t.Inodes != nil {
+		t.inodes = append(t.inodes, *i)
+	}
 }
 
 // changed notes a change of attributes: ctime and version.

@@ -25,7 +25,8 @@ type Shadow struct {
 	data  map[DataID]struct{} // of which all extents are known
 	bytes int64
 	tick  uint64
-	own   bool // a scan for records that are there, not for what there is
+	fresh map[honeyant.Ino]*Inode // some inodes, decoded
+	own   bool                    // a scan for records that are there, not for what there is
 }
 
 // shadowed is an inode that is held.
@@ -72,6 +73,7 @@ func NewShadow(v honeyant.VolumeID, open func(honeyant.Ino) bool, spare func() u
 func (s *Shadow) Clear() {
 	s.over = kv.NewOverlay(shadowBase{s})
 	s.held, s.data = map[honeyant.Ino]*shadowed{}, map[DataID]struct{}{}
+	s.fresh = map[honeyant.Ino]*Inode{}
 	s.bytes = 0
 }
 
@@ -141,12 +143,28 @@ func (s *Shadow) use(h *shadowed) {
 	h.used = s.tick
 }
 
+// freshMost bounds the inodes that are kept decoded, each a few hundred bytes.
+const freshMost = 1024
+
 func (s *Shadow) inode(ino honeyant.Ino) (i Inode, ok bool) {
+	if have := s.fresh[ino]; have != nil {
+		return *have, true
+	}
 	raw, ok, err := s.over.Get(inoKey(tabInode, s.v, ino))
 	if !ok || err != nil || wire.Unmarshal(raw, i.fields) != nil {
 		return i, false
 	}
+	kept := i
+	s.keep(&kept)
 	return i, true
+}
+
+// keep keeps an inode decoded.
+func (s *Shadow) keep(i *Inode) {
+	if len(s.fresh) >= freshMost {
+		clear(s.fresh)
+	}
+	s.fresh[i.Attr.Ino] = i
 }
 
 // Child is what a name in a held directory stands for, and its type, such as honeyant.ModeDir; ok false if the directory is not held
@@ -333,7 +351,7 @@ func (s *Shadow) scanOwn(lower, upper []byte, fn func(key, value []byte)) {
 // Do evaluates an operation, and lays what it changes over what is held. Errors are the operation's own, or
 // ErrNotHeld; then nothing has changed.
 func (s *Shadow) Do(l Local) (Reply, []Touched, error) {
-	tx := newTx(s.over, Env{Now: l.Now, NewIno: l.Ino, Shadow: true, Opens: shadowOpens{s}})
+	tx := newTx(s.over, Env{Now: l.Now, NewIno: l.Ino, Shadow: true, Opens: shadowOpens{s}, Inodes: s.known})
 	reply, changes, err := evaluate(tx, l.Op)
 	if errors.Is(err, ErrNotHeld) {
 		return nil, nil, ErrNotHeld
@@ -359,7 +377,7 @@ func (s *Shadow) Do(l Local) (Reply, []Touched, error) {
 		}
 	}
 	if changes.Len() > 0 {
-		all = s.apply(changes, all)
+		all = s.apply(changes, tx.inodes, all)
 	}
 	for n := range all {
 		if h := s.held[all[n].Ino]; h != nil {
@@ -371,8 +389,16 @@ func (s *Shadow) Do(l Local) (Reply, []Touched, error) {
 	return reply, all, nil
 }
 
-// apply lays changes over what is held, and notes in list which inodes they concern.
-func (s *Shadow) apply(changes *kv.Batch, list []Touched) []Touched {
+// known is inode for an operation.
+func (s *Shadow) known(v honeyant.VolumeID, ino honeyant.Ino) (Inode, bool) {
+	if v != s.v {
+		return Inode{}, false
+	}
+	return s.inode(ino)
+}
+
+// apply lays changes over what is held, and notes in list which inodes they concern; inodes are those that were changed, decoded.
+func (s *Shadow) apply(changes *kv.Batch, inodes []Inode, list []Touched) []Touched {
 	note := func(ino honeyant.Ino) {
 		for n := range list {
 			if list[n].Ino == ino {
@@ -390,7 +416,7 @@ func (s *Shadow) apply(changes *kv.Batch, list []Touched) []Touched {
 			if ch.Delete {
 				s.Drop(ino)
 			} else {
-				s.putInode(ino, ch)
+				s.putInode(ino, ch, inodes)
 			}
 		case tabDentry, tabXattr:
 			note(honeyant.Ino(binary.BigEndian.Uint64(ch.Key[5:])))
@@ -402,8 +428,13 @@ func (s *Shadow) apply(changes *kv.Batch, list []Touched) []Touched {
 	return list
 }
 
-func (s *Shadow) putInode(ino honeyant.Ino, ch kv.Change) {
+func (s *Shadow) putInode(ino honeyant.Ino, ch kv.Change, inodes []Inode) {
 	s.change(ch)
+	for n := range inodes {
+		if inodes[n].Attr.Ino == ino {
+			s.keep(&inodes[n])
+		}
+	}
 	i, ok := s.inode(ino)
 	if !ok {
 		panic("meta: an inode's record does not decode")
@@ -432,13 +463,22 @@ func (s *Shadow) change(ch kv.Change) {
 }
 
 func (s *Shadow) put(key, value []byte) {
+	s.stale(key)
 	old, had := s.over.Set(key, value)
 	s.bytes += sizeOfRecord(key, value, true) - sizeOfRecord(key, old, had)
 }
 
 func (s *Shadow) remove(key []byte) {
+	s.stale(key)
 	old, had := s.over.Unset(key)
 	s.bytes -= sizeOfRecord(key, old, had)
+}
+
+// stale forgets what was decoded of a record that changes.
+func (s *Shadow) stale(key []byte) {
+	if key[0] == tabInode {
+		delete(s.fresh, honeyant.Ino(binary.BigEndian.Uint64(key[5:])))
+	}
 }
 
 // sizeOfRecord is what a record takes in memory, if it is there.

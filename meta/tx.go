@@ -25,6 +25,8 @@ type Env struct {
 
 	// NewIno is the number that Make gives to what it makes; 0: the next one.
 	NewIno honeyant.Ino
+	// Inodes tells of an inode of the state, decoded, ok false if it is not at hand; nil: none are.
+	Inodes func(v honeyant.VolumeID, ino honeyant.Ino) (i Inode, ok bool)
 	// Shadow: the state is what a session holds, and knows nothing of policies and stores.
 	Shadow bool
 	// Journal: a session has answered the operation under exclusive leases, so that new chunks with fewer copies
@@ -59,6 +61,7 @@ type Tx struct {
 	base    kv.Reader
 	changes []kv.Change    // own changes, one a key
 	at      map[string]int // key -> index in changes, made when there are many
+	inodes  []Inode        // of these, decoded, if Inodes is set: the last of a number counts
 	view    *kv.Overlay    // own changes over base, made by the first scan
 	err     error
 
@@ -119,20 +122,8 @@ func (t *Tx) change(ch kv.Change) {
 		}
 	}
 	if t.view != nil {
-		t.view.Apply(0, batchOf(ch))
+		t.view.Apply(0, kv.BatchOf([]kv.Change{ch}))
 	}
-}
-
-func batchOf(changes ...kv.Change) *kv.Batch {
-	b := &kv.Batch{}
-	for _, ch := range changes {
-		if ch.Delete {
-			b.Delete(ch.Key)
-		} else {
-			b.Put(ch.Key, ch.Value)
-		}
-	}
-	return b
 }
 
 // get returns key's value.
@@ -167,6 +158,19 @@ func (t *Tx) load(key []byte, fields func(*wire.Codec)) bool {
 	return true
 }
 
+// loadInode is load for an inode.
+func (t *Tx) loadInode(v honeyant.VolumeID, ino honeyant.Ino, i *Inode) bool {
+	key := inoKey(tabInode, v, ino)
+	if t.Inodes != nil && t.own(key) < 0 {
+		if have, ok := t.Inodes(v, ino); ok {
+			t.read.note(key)
+			*i = have
+			return true
+		}
+	}
+	return t.load(key, i.fields)
+}
+
 // put sets key. It keeps both slices.
 func (t *Tx) put(key, value []byte) { t.change(kv.Change{Key: key, Value: value}) }
 
@@ -195,7 +199,7 @@ func (t *Tx) reader() kv.Reader {
 	}
 	if t.view == nil {
 		t.view = kv.NewOverlay(t.base)
-		t.view.Apply(0, batchOf(t.changes...))
+		t.view.Apply(0, kv.BatchOf(t.changes))
 	}
 	return t.view
 }
@@ -211,5 +215,5 @@ func (t *Tx) result(reply Reply, err error) (Reply, *kv.Batch, error) {
 	if t.finish(); t.err != nil {
 		return nil, nil, t.err
 	}
-	return reply, batchOf(t.changes...), nil
+	return reply, kv.BatchOf(t.changes), nil
 }
