@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/internal/lazy"
 	"github.com/honeyant/honeyant/meta"
 )
 
@@ -116,7 +117,8 @@ func (v *Volume) within(ctx context.Context) (context.Context, context.CancelFun
 	if d, ok := ctx.Deadline(); ok && time.Until(d) <= v.o.Deadline {
 		return ctx, func() {}
 	}
-	return context.WithTimeoutCause(ctx, v.o.Deadline, errDeadline)
+	bounded := lazy.WithTimeoutCause(ctx, v.o.Deadline, errDeadline) // most calls wait for nobody
+	return bounded, bounded.End
 }
 
 // fault gives err the name of the call and its final kind: who was interrupted gets Interrupted,

@@ -6,17 +6,23 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"sync/atomic"
 
 	gofuse "github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/honeyant/honeyant/internal/lazy"
 )
 
-// call is one request under way.
+// call is one request under way. It is the context of what is done for it, too.
 type call struct {
+	lazy.Context
 	fs     *FS
-	ctx    context.Context
+	ctx    context.Context // the call itself, or what bounds it further
 	end    context.CancelFunc
 	cancel <-chan struct{} // closed when the kernel sends INTERRUPT
 	thread uint32          // of the program, 0: none of this PID namespace
+
+	waits, over atomic.Bool
 }
 
 // begin counts a request and gives it a context. Signals do not end it: a program may get any
@@ -24,30 +30,34 @@ type call struct {
 // program that is being killed is let go early, by Sweep.
 func (fs *FS) begin(cancel <-chan struct{}, h *gofuse.InHeader) *call {
 	fs.count(h.Opcode)
+	fs.under.Add(1)
 	c := &call{fs: fs, cancel: cancel, thread: h.Pid}
-	ctx, end := context.WithCancel(fs.root)
-	c.ctx, c.end = &threadContext{ctx, h.Pid}, end
-	fs.mu.Lock()
-	fs.calls[c] = struct{}{}
-	fs.mu.Unlock()
+	c.Context.Begin(fs.root)
+	c.ctx, c.end = c, c.Context.End
 	return c
 }
 
-// threadContext is the context of a call that a thread has made.
-type threadContext struct {
-	context.Context
-	thread uint32
+// Done implements context.Context. From now on the call may wait, and Sweep looks after it.
+func (c *call) Done() <-chan struct{} {
+	if !c.waits.Swap(true) {
+		c.fs.mu.Lock()
+		if !c.over.Load() {
+			c.fs.calls[c] = struct{}{}
+		}
+		c.fs.mu.Unlock()
+	}
+	return c.Context.Done()
 }
 
-type threadKey struct{}
-
 // Value implements context.Context.
-func (c *threadContext) Value(key any) any {
+func (c *call) Value(key any) any {
 	if _, ok := key.(threadKey); ok {
 		return c.thread
 	}
 	return c.Context.Value(key)
 }
+
+type threadKey struct{}
 
 // threadOf is the thread that has made the call with this context, 0: not known.
 func threadOf(ctx context.Context) uint32 {
@@ -57,9 +67,13 @@ func threadOf(ctx context.Context) uint32 {
 
 // done ends a call.
 func (c *call) done() {
-	c.fs.mu.Lock()
-	delete(c.fs.calls, c)
-	c.fs.mu.Unlock()
+	c.over.Store(true)
+	if c.waits.Load() {
+		c.fs.mu.Lock()
+		delete(c.fs.calls, c)
+		c.fs.mu.Unlock()
+	}
+	c.fs.under.Add(-1)
 	c.end()
 }
 

@@ -42,7 +42,8 @@ type FS struct {
 	dirs  table[*dir]
 
 	mu    sync.Mutex
-	calls map[*call]struct{} // requests under way, guarded by mu
+	calls map[*call]struct{} // requests that may wait, guarded by mu
+	under atomic.Int64       // all requests under way
 
 	counts [opCount]atomic.Uint64
 	outage outage
@@ -107,7 +108,7 @@ func (fs *FS) stop() {
 func (fs *FS) InUse() (files, dirs, requests int) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	return fs.files.len(), fs.dirs.len(), len(fs.calls)
+	return fs.files.len(), fs.dirs.len(), int(fs.under.Load())
 }
 
 // fill turns attributes into the protocol's.

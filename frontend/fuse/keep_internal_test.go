@@ -191,7 +191,9 @@ func TestKeptOwnChanges(t *testing.T) {
 					}
 				}
 				time.Sleep(c.later)
-				k.drop(&threadContext{t.Context(), c.changer}, []honeyant.Ino{1}, true)
+				from := &call{thread: c.changer, fs: &FS{calls: map[*call]struct{}{}}}
+				from.Begin(t.Context())
+				k.drop(from, []honeyant.Ino{1}, true)
 				if names, attrs := f.told(); names != 0 || attrs != c.told {
 					t.Errorf("told %d and %d, want 0 and %d", names, attrs, c.told)
 				}
