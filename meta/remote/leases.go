@@ -88,7 +88,7 @@ func (l *leases) renewed(r *meta.Renewal, sent, now moment, claims bool) (again 
 		l.changed()
 		return l.forget != nil && !claims
 	}
-	if r.LeaseTerm != l.term || !l.inForce(now) {
+	if r.LeaseTerm != l.term || l.term != 0 && !l.inForce(now) {
 		l.era++ // something was, or may have been, forgotten there
 		l.term = r.LeaseTerm
 		l.changed()
