@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -186,6 +187,75 @@ func TestPacksAreReadByDirectory(t *testing.T) {
 			if reads > who.reads || bytesRead > who.bytes {
 				t.Errorf("%d reads, %d bytes, not %d and %d", reads, bytesRead, who.reads, who.bytes)
 			}
+		}
+	})
+}
+
+// Stores that refuse chunks now and then delay packs, and lose nothing of them.
+func TestPacksOfUnwillingStores(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 3, 1<<30)
+		a, _ := c.OpenLeased(t, nil)
+		b, _ := c.OpenLeased(t, nil)
+		d := mkdir(t, a, honeyant.RootIno, "d")
+		var calls atomic.Int64
+		unwilling := func(context.Context, honeyant.ChunkID, int) error {
+			time.Sleep(time.Millisecond)
+			if calls.Add(1)%3 == 0 {
+				return honeyant.E("store", honeyant.Unavailable, "", nil)
+			}
+			return nil
+		}
+		c.Chunks.BeforeWrite.Store(&unwilling)
+		const files = 300
+		for n := range files {
+			save(t, a, d, fmt.Sprint("f", n), pattern(1000+20*n, n))
+			if n%40 == 0 {
+				time.Sleep(300 * time.Millisecond)
+			}
+		}
+		for n := range files {
+			at, err := b.Lookup(bg, d, fmt.Sprint("f", n))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := load(t, b, at.Ino); !bytes.Equal(got, pattern(1000+20*n, n)) {
+				t.Fatalf("f%d: %d bytes, not the right ones", n, len(got))
+			}
+		}
+		if err := a.Sync(bg); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A volume that is closed while stores hang gives up in time, and tells what is lost.
+func TestCloseWithHangingPacks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 3, 1<<30)
+		a, _ := c.OpenLeased(t, nil)
+		d := mkdir(t, a, honeyant.RootIno, "d")
+		save(t, a, d, "first", pattern(100, 1))
+		time.Sleep(3 * time.Second)
+		hang := func(ctx context.Context, _ honeyant.ChunkID, _ int) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		c.Chunks.BeforeWrite.Store(&hang)
+		for n := range 200 {
+			save(t, a, d, fmt.Sprint("f", n), pattern(10_000, n))
+		}
+		ctx, cancel := context.WithTimeout(bg, 2*time.Second)
+		defer cancel()
+		began := time.Now()
+		if err := a.Close(ctx); err == nil {
+			t.Error("nothing is told")
+		}
+		if took := time.Since(began); took > 3*time.Second {
+			t.Errorf("took %v", took)
+		}
+		if s := a.Stats(); s.FlyingBytes != 0 {
+			t.Errorf("%d bytes are on their way still", s.FlyingBytes)
 		}
 	})
 }
