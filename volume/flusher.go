@@ -3,6 +3,8 @@ package volume
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/honeyant/honeyant"
 )
 
 // flusher sends what has been dirty for Options.FlushInterval.
@@ -104,6 +106,23 @@ func (v *Volume) flushDue() (next time.Time, any bool) {
 		in.mu.Unlock()
 	}
 	return next, any
+}
+
+// sendTogether sends what is dirty of many inodes, so that small files share chunks, and does not wait. Of a few the bytes go
+// with the metadata, one after the other, which is sooner.
+func (v *Volume) sendTogether(inos []honeyant.Ino) {
+	if len(inos) < fewFlights {
+		return
+	}
+	v.flusher.together(int64(len(inos)))
+	for _, ino := range inos {
+		if in := v.peek(ino); in != nil {
+			in.mu.Lock()
+			in.freeze()
+			in.mu.Unlock()
+			in.release()
+		}
+	}
 }
 
 // pressure sends everything that is dirty, because somebody waits for memory.

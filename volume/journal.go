@@ -148,6 +148,13 @@ func (j *journal) holds(ino honeyant.Ino) bool {
 	return j.owner != nil && j.shadow.Holds(ino) && j.usable(j.owner)
 }
 
+// commits tells whether the journal takes commits of an inode: it is held, if only until its bytes are committed.
+func (j *journal) commits(ino honeyant.Ino) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.owner != nil && j.shadow.Has(ino) && j.usable(j.owner)
+}
+
 // attr is the attributes of an inode that is held. Used with nameCache.mu held.
 func (j *journal) attr(ino honeyant.Ino) (honeyant.Attr, bool) {
 	if j == nil {

@@ -46,6 +46,7 @@ func (j *journal) left(inos []honeyant.Ino) {
 func (j *journal) surrender(s *session, inos []honeyant.Ino) []honeyant.Ino {
 	ctx, cancel := context.WithTimeoutCause(j.v.ctx, j.v.o.Deadline, errDeadline)
 	defer cancel()
+	j.v.sendTogether(inos)
 	for _, ino := range inos {
 		if err := j.settleData(ctx, ino); err != nil {
 			j.v.o.Log.Warn("a recalled file could not be committed", "inode", uint64(ino), "err", err)

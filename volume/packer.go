@@ -106,7 +106,7 @@ func (p *packer) carry(batch []*flight, alone bool) {
 		switch {
 		case time.Since(f.began) > v.o.Deadline: // it waited for others that long
 			f.arrive(ctx, errDeadline)
-		case !v.journal.holds(f.in.ino):
+		case !v.journal.commits(f.in.ino):
 			if !v.start(f.fly) {
 				f.fly()
 			}

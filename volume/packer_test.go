@@ -191,6 +191,40 @@ func TestPacksAreReadByDirectory(t *testing.T) {
 	})
 }
 
+// Files that others ask for right after they were made go to the stores together, not one after the other.
+func TestRecalledFilesTravelTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 3, 1<<30)
+		a, _ := c.OpenLeased(t, nil)
+		b, _ := c.OpenLeased(t, nil)
+		d := mkdir(t, a, honeyant.RootIno, "d")
+		save(t, a, d, "first", pattern(100, 1))
+		time.Sleep(3 * time.Second)
+		slow := func(context.Context, honeyant.ChunkID, int) error { time.Sleep(20 * time.Millisecond); return nil }
+		c.Chunks.BeforeWrite.Store(&slow)
+		stored := c.Chunks.Writes.Load()
+		const files = 100
+		for n := range files {
+			save(t, a, d, fmt.Sprint("f", n), pattern(20_000, n))
+		}
+		began := time.Now()
+		for n := range files {
+			at, err := b.Lookup(bg, d, fmt.Sprint("f", n))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := load(t, b, at.Ino); !bytes.Equal(got, pattern(20_000, n)) {
+				t.Fatalf("f%d: %d bytes, not the right ones", n, len(got))
+			}
+		}
+		took, chunks := time.Since(began), c.Chunks.Writes.Load()-stored
+		t.Logf("%v, %d chunks", took, chunks)
+		if took > 500*time.Millisecond || chunks > 20 {
+			t.Errorf("%d files took %v and %d chunks", files, took, chunks)
+		}
+	})
+}
+
 // Stores that refuse chunks now and then delay packs, and lose nothing of them.
 func TestPacksOfUnwillingStores(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
