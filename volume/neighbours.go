@@ -84,7 +84,7 @@ func (v *Volume) loadSmall(r *meta.ReadDirReply) {
 	})
 }
 
-// loadCompany loads what lies in a pack around the pieces of a small file, if another file was read from there a moment
+// loadCompany starts loading what lies in a pack around the pieces of a small file, if another file was read from there a moment
 // ago: files that were written together are mostly read together.
 func (v *Volume) loadCompany(size uint64, pieces []piece) {
 	if size > maxPacked {
@@ -95,7 +95,7 @@ func (v *Volume) loadCompany(size uint64, pieces []piece) {
 			continue
 		}
 		if from, to, again := v.cache.Miss(p.ref.ID, int(p.off)); again {
-			v.entries(neighbour{p.ref, from, to}, func(e *readcache.Entry) { v.fetchEntry(p.ref, e) })
+			v.load(p.ref, from, to) // the read waits for it, as long as its caller does
 		}
 	}
 }

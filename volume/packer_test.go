@@ -16,16 +16,31 @@ import (
 	"github.com/honeyant/honeyant/volume/volumetest"
 )
 
+// settled is a colony of which a holds the directory d, with nothing to tell anybody, and b nothing.
+func settled(t *testing.T) (c *volumetest.Cluster, a, b *volume.Volume, d honeyant.Ino) {
+	t.Helper()
+	c = volumetest.NewCluster(t, 3, 1<<30)
+	a, _ = c.OpenLeased(t, nil)
+	b, _ = c.OpenLeased(t, nil)
+	d = mkdir(t, a, honeyant.RootIno, "d")
+	save(t, a, d, "first", pattern(100, 1))
+	time.Sleep(3 * time.Second) // fake, like all in here
+	return c, a, b, d
+}
+
+// sees checks the bytes of a file.
+func sees(t *testing.T, v *volume.Volume, dir honeyant.Ino, name string, want []byte) {
+	t.Helper()
+	if got := load(t, v, lookup(t, v, dir, name).Ino); !bytes.Equal(got, want) {
+		t.Fatalf("%s: %d bytes, not the right %d", name, len(got), len(want))
+	}
+}
+
 // Many small files that are sent together share chunks, and few goroutines carry them: with one for each they queued for the
 // journal's lock, and the changes of programs behind them for milliseconds.
 func TestManySmallFilesTravelTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := volumetest.NewCluster(t, 3, 1<<30)
-		a, _ := c.OpenLeased(t, nil)
-		b, _ := c.OpenLeased(t, nil)
-		d := mkdir(t, a, honeyant.RootIno, "d")
-		save(t, a, d, "first", pattern(100, 1))
-		time.Sleep(3 * time.Second)
+		c, a, b, d := settled(t)
 		let := make(chan struct{})
 		wait := func(ctx context.Context, _ honeyant.ChunkID, _ int) error {
 			select {
@@ -54,13 +69,7 @@ func TestManySmallFilesTravelTogether(t *testing.T) {
 			t.Errorf("%d chunks for %d files", chunks, files)
 		}
 		for n := range files {
-			at, err := b.Lookup(bg, d, fmt.Sprint("f", n))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := load(t, b, at.Ino); !bytes.Equal(got, pattern(4096, n)) {
-				t.Fatalf("f%d: %d bytes, not the right ones", n, len(got))
-			}
+			sees(t, b, d, fmt.Sprint("f", n), pattern(4096, n))
 		}
 	})
 }
@@ -68,12 +77,7 @@ func TestManySmallFilesTravelTogether(t *testing.T) {
 // Closing a file that nobody else can see does not wait for bytes that happen to be on their way.
 func TestCloseDoesNotWaitForAFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := volumetest.NewCluster(t, 3, 1<<30)
-		a, _ := c.OpenLeased(t, nil)
-		b, _ := c.OpenLeased(t, nil)
-		d := mkdir(t, a, honeyant.RootIno, "d")
-		save(t, a, d, "first", pattern(100, 1))
-		time.Sleep(3 * time.Second)
+		c, a, b, d := settled(t)
 		slow := func(context.Context, honeyant.ChunkID, int) error { time.Sleep(5 * time.Second); return nil }
 		c.Chunks.BeforeWrite.Store(&slow)
 		_, f, err := a.Create(bg, volume.NewNode{Parent: d, Name: "f", Mode: 0o644}, volume.OpenFlags{Write: true}, true)
@@ -92,13 +96,7 @@ func TestCloseDoesNotWaitForAFlight(t *testing.T) {
 		if took := time.Since(began); took > time.Millisecond {
 			t.Errorf("closing took %v", took)
 		}
-		at, err := b.Lookup(bg, d, "f") // waits for the bytes
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := load(t, b, at.Ino); !bytes.Equal(got, pattern(40<<10, 1)) {
-			t.Errorf("the other sees %d bytes", len(got))
-		}
+		sees(t, b, d, "f", pattern(40<<10, 1)) // waits for the bytes
 	})
 }
 
@@ -194,12 +192,7 @@ func TestPacksAreReadByDirectory(t *testing.T) {
 // Files that others ask for right after they were made go to the stores together, not one after the other.
 func TestRecalledFilesTravelTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := volumetest.NewCluster(t, 3, 1<<30)
-		a, _ := c.OpenLeased(t, nil)
-		b, _ := c.OpenLeased(t, nil)
-		d := mkdir(t, a, honeyant.RootIno, "d")
-		save(t, a, d, "first", pattern(100, 1))
-		time.Sleep(3 * time.Second)
+		c, a, b, d := settled(t)
 		slow := func(context.Context, honeyant.ChunkID, int) error { time.Sleep(20 * time.Millisecond); return nil }
 		c.Chunks.BeforeWrite.Store(&slow)
 		stored := c.Chunks.Writes.Load()
@@ -209,13 +202,7 @@ func TestRecalledFilesTravelTogether(t *testing.T) {
 		}
 		began := time.Now()
 		for n := range files {
-			at, err := b.Lookup(bg, d, fmt.Sprint("f", n))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := load(t, b, at.Ino); !bytes.Equal(got, pattern(20_000, n)) {
-				t.Fatalf("f%d: %d bytes, not the right ones", n, len(got))
-			}
+			sees(t, b, d, fmt.Sprint("f", n), pattern(20_000, n))
 		}
 		took, chunks := time.Since(began), c.Chunks.Writes.Load()-stored
 		t.Logf("%v, %d chunks", took, chunks)
@@ -249,13 +236,7 @@ func TestPacksOfUnwillingStores(t *testing.T) {
 			}
 		}
 		for n := range files {
-			at, err := b.Lookup(bg, d, fmt.Sprint("f", n))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := load(t, b, at.Ino); !bytes.Equal(got, pattern(1000+20*n, n)) {
-				t.Fatalf("f%d: %d bytes, not the right ones", n, len(got))
-			}
+			sees(t, b, d, fmt.Sprint("f", n), pattern(1000+20*n, n))
 		}
 		if err := a.Sync(bg); err != nil {
 			t.Error(err)
@@ -290,6 +271,50 @@ func TestCloseWithHangingPacks(t *testing.T) {
 		}
 		if s := a.Stats(); s.FlyingBytes != 0 {
 			t.Errorf("%d bytes are on their way still", s.FlyingBytes)
+		}
+	})
+}
+
+// Who reads small files waits for what is loaded around them no longer than its caller does.
+func TestCompanyIsNotWaitedForTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 3, 1<<30)
+		a, _ := c.OpenLeased(t, func(o *volume.Options) { o.ReadMemory = 128 << 10 })
+		d := mkdir(t, a, honeyant.RootIno, "d")
+		const files = 60
+		var inos []honeyant.Ino
+		for n := range files {
+			inos = append(inos, save(t, a, d, fmt.Sprint("f", n), pattern(4096, n)))
+		}
+		time.Sleep(5 * time.Second)
+		var hung atomic.Int64
+		hang := func(ctx context.Context, _ honeyant.ChunkRef, n int, _ uint32) error {
+			if n <= 4096 {
+				return nil
+			}
+			hung.Add(1)
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		c.Chunks.BeforeRead.Store(&hang)
+		for _, ino := range inos {
+			f, err := a.Open(bg, ino, volume.OpenFlags{Read: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(bg, time.Second)
+			began := time.Now()
+			_, err = f.ReadAt(ctx, make([]byte, 4096), 0)
+			if took := time.Since(began); took > 1100*time.Millisecond {
+				t.Fatalf("a read that had a second took %v, and said %v", took, err)
+			}
+			cancel()
+			if err := f.Release(bg, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if hung.Load() == 0 {
+			t.Error("nothing was loaded around them")
 		}
 	})
 }
