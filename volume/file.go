@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/honeyant/honeyant"
@@ -16,8 +17,9 @@ type File struct {
 	in    *inode
 	f     OpenFlags
 	ahead readAhead
-	made  bool // this Create made the file
-	told  int  // how many of the inode's lost flushes this File has told; guarded by inode.mu
+	made  bool        // this Create made the file
+	eager atomic.Bool // see WithoutFlush
+	told  int         // how many of the inode's lost flushes this File has told; guarded by inode.mu
 
 	mu     sync.Mutex // guards closed
 	closed bool
@@ -244,6 +246,13 @@ func (f *File) Ino() honeyant.Ino { return f.in.ino }
 // Flags are those it was opened with.
 func (f *File) Flags() OpenFlags { return f.f }
 
+// Mode is the mode of the inode as far as it is known here, 0: it is not.
+func (f *File) Mode() uint32 {
+	f.in.mu.Lock()
+	defer f.in.mu.Unlock()
+	return f.in.attr.Mode
+}
+
 // report tells the last lost flush, once per File.
 func (f *File) report() error {
 	f.in.mu.Lock()
@@ -276,6 +285,20 @@ func (f *File) Flush(ctx context.Context, lockOwner uint64) error {
 	}
 	return err
 }
+
+// WithoutFlush tells whether the File's descriptors may be closed without Flush: the file was just made, and nobody else can see
+// it before a lease on it was recalled, which commits its bytes. From now on each write commits by itself as soon as that is no longer so,
+// or when there is so little room that errors must not come late.
+func (f *File) WithoutFlush() bool {
+	if !f.made || !f.in.unseen() {
+		return false
+	}
+	f.eager.Store(true)
+	return true
+}
+
+// unseen tells whether nobody else sees what is written before it was asked for, and there is room for it.
+func (in *inode) unseen() bool { return in.v.journal.holds(in.ino) && !in.v.room.scarce() }
 
 // Fsync commits what the file has dirty: on return data and attributes are on stable storage.
 // dataOnly (fdatasync) is the same at present.

@@ -100,6 +100,51 @@ func TestCloseDoesNotWaitForAFlight(t *testing.T) {
 	})
 }
 
+// A new file may be closed without Flush: others see each write, since what was written before they opened it is committed by the recall,
+// and what is written after that before the write returns.
+func TestClosedWithoutFlush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, a, b, d := settled(t)
+		_, f, err := a.Create(bg, volume.NewNode{Parent: d, Name: "f", Mode: 0o644}, volume.OpenFlags{Write: true}, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !f.WithoutFlush() {
+			t.Fatal("a new file needs Flush")
+		}
+		want := pattern(9000, 1)
+		write(t, f, want[:3000], 0)
+		if a.Stats().DirtyBytes != 3000 {
+			t.Error("a write was committed that nobody can see")
+		}
+		sees(t, b, d, "f", want[:3000])
+		write(t, f, want[3000:], 3000)
+		if dirty := a.Stats().DirtyBytes; dirty != 0 {
+			t.Errorf("%d bytes are not committed, though no Flush will come", dirty)
+		}
+		sees(t, b, d, "f", want)
+		fail := func(context.Context, honeyant.ChunkID, int) error { return errors.New("no") }
+		c.Chunks.BeforeWrite.Store(&fail)
+		if _, err := f.WriteAt(bg, pattern(9000, 2), 9000, volume.WriteFlags{}); err == nil {
+			t.Error("the write did not tell that its bytes were lost")
+		}
+		c.Chunks.BeforeWrite.Store(nil)
+		if err := f.Release(bg, 0); err != nil {
+			t.Error(err)
+		}
+		sees(t, b, d, "f", want)
+
+		g, err := a.Open(bg, lookup(t, a, d, "first").Ino, volume.OpenFlags{Write: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer g.Release(bg, 0)
+		if g.WithoutFlush() {
+			t.Error("a file that was there needs no Flush")
+		}
+	})
+}
+
 // Small files whose chunk finds no store are lost when time is up, those behind them as well, and each of their writers is told.
 func TestSmallFilesGiveUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

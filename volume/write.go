@@ -59,13 +59,19 @@ func (f *File) WriteAt(ctx context.Context, p []byte, off int64, w WriteFlags) (
 	if err != nil && n == 0 {
 		return 0, f.v.fault(ctx, "volume.Write", f.object(), err)
 	}
-	if f.f.Sync {
-		if err := in.sync(ctx); err != nil {
-			return 0, f.v.fault(ctx, "volume.Write", f.object(), err)
-		}
-		if err := f.report(); err != nil {
-			return 0, err
-		}
+	switch {
+	case f.f.Sync:
+		err = in.sync(ctx)
+	case f.eager.Load() && !in.unseen(): // no Flush will come; looked at now, since a recall commits what was dirty when it began
+		err = in.flush(ctx)
+	default:
+		return n, nil
+	}
+	if err != nil {
+		return 0, f.v.fault(ctx, "volume.Write", f.object(), err)
+	}
+	if err := f.report(); err != nil {
+		return 0, err
 	}
 	return n, nil
 }

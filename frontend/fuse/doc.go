@@ -34,6 +34,7 @@
 //
 //	F10 Pages that the kernel did not ask for are stored only where nobody can have changed them since they were read, and
 //	    whoever could waits until they are there (keep_store.go, doc/decisions/0020).
+//	F11 A write past the kernel's pages is answered when it has none left from before it (direct.go).
 //
 // What the kernel does on its own and this package can not change: reads do not update atime;
 // sync(2) and syncfs(2) do not reach a FUSE file system (what is written is committed by flush

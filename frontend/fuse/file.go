@@ -28,27 +28,32 @@ func openFlags(flags uint32) volume.OpenFlags {
 
 // openOut hands a file to the kernel. An append file bypasses the page cache, because the
 // kernel's idea of the end may be old (F4). Pages are kept if the file is as it was at the last open.
-func (fs *FS) openOut(f *volume.File, out *gofuse.OpenOut) {
+func (fs *FS) openOut(f *volume.File, out *gofuse.OpenOut) *handle {
+	h := &handle{File: f, direct: fs.direct(f.Flags())}
+	if f.Flags().Read {
+		fs.readers.begin(f.Ino())
+	}
 	if f.Flags().Write {
 		fs.kept.writes(f.Ino())
 	} else {
 		fs.kept.bar(f.Ino())
 	}
-	out.Fh = fs.files.add(f)
-	switch {
-	case f.Flags().Append:
+	out.Fh = fs.files.add(h)
+	if h.direct {
 		out.OpenFlags |= gofuse.FOPEN_DIRECT_IO
-	case fs.pages.keep(fs.volume, f):
+	}
+	if !f.Flags().Append && !f.Made() && fs.pages.keep(fs.volume, f) { // of one that was just made there are none
 		out.OpenFlags |= gofuse.FOPEN_KEEP_CACHE
 	}
+	return h
 }
 
 // file is an open file of which a request speaks.
-func (fs *FS) file(fh uint64) (f *volume.File, ok bool) {
-	if f, ok = fs.files.get(fh); ok {
-		fs.pages.used(f)
+func (fs *FS) file(fh uint64) (h *handle, ok bool) {
+	if h, ok = fs.files.get(fh); ok {
+		fs.pages.used(h.File)
 	}
-	return f, ok
+	return h, ok
 }
 
 // Open opens a regular file.
@@ -93,7 +98,8 @@ func (fs *FS) Create(cancel <-chan struct{}, in *gofuse.CreateIn, name string, o
 		Umask: in.Umask, UID: in.Uid, GID: in.Gid,
 	}
 	since := fs.kept.begin()
-	a, f, err := fs.volume.Create(c.ctx, n, openFlags(in.Flags), in.Flags&syscall.O_EXCL != 0)
+	exclusive := in.Flags&syscall.O_EXCL != 0
+	a, f, err := fs.volume.Create(c.ctx, n, openFlags(in.Flags), exclusive)
 	if err != nil {
 		return status(err)
 	}
@@ -102,7 +108,10 @@ func (fs *FS) Create(cancel <-chan struct{}, in *gofuse.CreateIn, name string, o
 	if f.Made() {
 		out.SetAttrTimeout(fs.keepNew(&a, in.Pid))
 	}
-	fs.openOut(f, &out.OpenOut)
+	if h := fs.openOut(f, &out.OpenOut); exclusive && !f.Flags().Read && f.WithoutFlush() {
+		h.eager = true
+		out.OpenFlags |= gofuse.FOPEN_NOFLUSH
+	}
 	return gofuse.OK
 }
 
@@ -114,7 +123,7 @@ func (fs *FS) Read(cancel <-chan struct{}, in *gofuse.ReadIn, buf []byte) (gofus
 	if !ok {
 		return nil, gofuse.EBADF
 	}
-	n, err := fs.read(c, f, buf[:min(len(buf), int(in.Size))], int64(in.Offset))
+	n, err := fs.read(c, f.File, buf[:min(len(buf), int(in.Size))], int64(in.Offset))
 	if err != nil {
 		return nil, status(err)
 	}
@@ -155,11 +164,12 @@ func (fs *FS) Write(cancel <-chan struct{}, in *gofuse.WriteIn, data []byte) (ui
 		return 0, gofuse.EBADF
 	}
 	end := in.Flags&syscall.O_APPEND != 0 // as it is now: fcntl(2) may have changed it
-	n, err := f.WriteAt(c.ctx, data, int64(in.Offset), volume.WriteFlags{
-		Append: end, At: !end,
-		KillPriv: in.WriteFlags&gofuse.WRITE_KILL_SUIDGID != 0,
-		Cached:   in.WriteFlags&gofuse.WRITE_CACHE != 0,
-	})
+	kill, cached := in.WriteFlags&gofuse.WRITE_KILL_SUIDGID != 0, in.WriteFlags&gofuse.WRITE_CACHE != 0
+	privileged := kill && f.direct && f.Mode()&(honeyant.ModeSetuid|honeyant.ModeSetgid) != 0
+	n, err := f.WriteAt(c.ctx, data, int64(in.Offset), volume.WriteFlags{Append: end, At: !end, KillPriv: kill, Cached: cached})
+	if f.direct && !cached {
+		fs.wrotePast(f, in, end, privileged)
+	}
 	if n > 0 {
 		return uint32(n), gofuse.OK
 	}
@@ -199,10 +209,14 @@ func (fs *FS) Release(cancel <-chan struct{}, in *gofuse.ReleaseIn) {
 	if !ok {
 		return
 	}
-	fs.pages.used(f)
+	fs.pages.used(f.File)
+	if f.Flags().Read {
+		defer fs.readers.end(f.Ino())
+	}
 	if f.Flags().Write {
 		defer fs.kept.wrote(f.Ino())
 	}
+	fs.giveBackLocks(c, f)
 	var owner uint64
 	if in.ReleaseFlags&releaseFlock != 0 {
 		owner = in.LockOwner
@@ -261,7 +275,7 @@ func (fs *FS) CopyFileRange(cancel <-chan struct{}, in *gofuse.CopyFileRangeIn) 
 		return 0, gofuse.EINVAL
 	}
 	length := min(in.Len, 1<<30) // the answer has 32 bits
-	n, err := src.CopyRange(c.ctx, int64(in.OffIn), dst, int64(in.OffOut), int64(length))
+	n, err := src.CopyRange(c.ctx, int64(in.OffIn), dst.File, int64(in.OffOut), int64(length))
 	if n > 0 {
 		return uint32(n), gofuse.OK
 	}

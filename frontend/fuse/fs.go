@@ -38,17 +38,18 @@ type FS struct {
 	root    context.Context // parent of all requests; ends in stop
 	stopAll context.CancelFunc
 
-	files table[*volume.File]
+	files table[*handle]
 	dirs  table[*dir]
 
 	mu    sync.Mutex
 	calls map[*call]struct{} // requests that may wait, guarded by mu
 	under atomic.Int64       // all requests under way
 
-	counts [opCount]atomic.Uint64
-	outage outage
-	kept   *kept
-	pages  pages
+	counts  [opCount]atomic.Uint64
+	outage  outage
+	kept    *kept
+	pages   pages
+	readers readers
 }
 
 // New makes a file system over v. The volume is not closed with it.

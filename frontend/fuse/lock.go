@@ -1,6 +1,7 @@
 package fuse
 
 import (
+	"slices"
 	"syscall"
 
 	gofuse "github.com/hanwen/go-fuse/v2/fuse"
@@ -62,5 +63,30 @@ func (fs *FS) setLock(c *call, in *gofuse.LkIn, wait bool) gofuse.Status {
 	if in.Lk.Typ == syscall.F_UNLCK {
 		return status(fs.volume.Unlock(c.ctx, ino, lock))
 	}
+	if h, ok := fs.files.get(in.Fh); ok && h.eager && lock.Kind == meta.LockPosix {
+		h.lockedBy(in.Owner)
+	}
 	return status(fs.volume.SetLock(c.ctx, ino, lock, wait))
+}
+
+// lockedBy notes who gets a POSIX lock through a file that is closed without FLUSH, which would give it back.
+func (h *handle) lockedBy(owner uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !slices.Contains(h.owners, owner) {
+		h.owners = append(h.owners, owner)
+	}
+}
+
+// giveBackLocks gives back what lockedBy noted.
+func (fs *FS) giveBackLocks(c *call, h *handle) {
+	h.mu.Lock()
+	owners := h.owners
+	h.mu.Unlock()
+	for _, owner := range owners {
+		l := meta.FileLock{Kind: meta.LockPosix, Owner: owner, End: toEnd}
+		if err := fs.volume.Unlock(c.ctx, h.Ino(), l); err != nil {
+			fs.options.Log.Warn("fuse: release of a lock", "inode", uint64(h.Ino()), "error", err)
+		}
+	}
 }

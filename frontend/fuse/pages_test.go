@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -183,6 +184,84 @@ func TestPagesAreNeverOld(t *testing.T) {
 			}
 			all.Wait()
 			t.Logf("%d versions, %d checks", version, checks.Load())
+		})
+	}
+}
+
+// TestWritesPastThePages writes a file through descriptors that only write, or append, while others read it through theirs,
+// on the same machine, at all times: what a write has answered is what the next read sees.
+func TestWritesPastThePages(t *testing.T) {
+	for _, mode := range []struct {
+		name  string
+		flags int
+	}{{"write", os.O_WRONLY}, {"append", os.O_WRONLY | os.O_APPEND}} {
+		t.Run(mode.name, func(t *testing.T) {
+			d := serve(t, 1, keepEnv+"=1")
+			path := filepath.Join(d.paths[0], "f")
+			seed := uint64(time.Now().UnixNano())
+			t.Logf("seed %d", seed)
+			const size = 8 << 12
+			if err := os.WriteFile(path, make([]byte, size), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			var all sync.WaitGroup
+			end := time.Now().Add(keptTime())
+			for n := range 3 {
+				r := rand.New(rand.NewPCG(seed, uint64(n)))
+				f, err := os.Open(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer f.Close()
+				all.Go(func() {
+					for time.Now().Before(end) && !t.Failed() {
+						_, _ = f.ReadAt(make([]byte, 100), r.Int64N(size)) // nobody looks at it
+					}
+				})
+			}
+			w, err := os.OpenFile(path, mode.flags, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.Close()
+			f, err := os.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			r := rand.New(rand.NewPCG(seed, 100))
+			var writes int
+			var length int64 = size
+			for ; time.Now().Before(end); writes++ {
+				b := bytes.Repeat([]byte{byte(writes%255 + 1)}, 1+r.IntN(3<<12))
+				off := r.Int64N(size - 3<<12)
+				if mode.flags&os.O_APPEND != 0 {
+					if length > size {
+						if err := os.Truncate(path, size/2+off); err != nil {
+							t.Fatal(err)
+						}
+						length = size/2 + off
+					}
+					off = length
+					_, err = w.Write(b)
+				} else {
+					_, err = w.WriteAt(b, off)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				length = max(length, off+int64(len(b)))
+				got := make([]byte, len(b))
+				if _, err := f.ReadAt(got, off); err != nil {
+					t.Fatal(err)
+				}
+				if !bytes.Equal(got, b) {
+					at := slices.IndexFunc(got, func(c byte) bool { return c != b[0] })
+					t.Fatalf("write %d: %d bytes at %d: byte %d is %d, want %d", writes, len(b), off, at, got[at], b[0])
+				}
+			}
+			all.Wait()
+			t.Logf("%d writes", writes)
 		})
 	}
 }
