@@ -19,7 +19,7 @@ var layers = []struct {
 	layer int
 	path  string // prefix of the import path below the module
 }{
-	{0, ""}, {0, "internal/worker"}, {0, "internal/version"}, {0, "internal/mountinfo"}, {0, "internal/lazy"},
+	{0, ""}, {0, "internal/worker"}, {0, "internal/version"}, {0, "internal/mountinfo"}, {0, "internal/lazy"}, {0, "internal/spin"},
 	{1, "kv"}, {1, "rpc"}, {1, "config"}, {1, "disk"},
 	{2, "meta"}, {2, "chunk"}, {2, "placement"}, {2, "bench"},
 	{3, "consensus"}, {3, "cluster"}, {3, "replica"}, {3, "backup"},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"container/list"
+	"github.com/honeyant/honeyant/internal/spin"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -25,7 +26,7 @@ type nameCache struct {
 	journal *journal                 // answers for what is held exclusively
 	arrived func(*meta.ReadDirReply) // is told of pages, with mu held
 
-	mu       sync.Mutex // guards what follows
+	mu       spin.Mutex // guards what follows
 	owner    *session   // whose leases they are
 	era      uint64
 	inodes   map[honeyant.Ino]*knownInode

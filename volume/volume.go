@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/honeyant/honeyant/internal/spin"
 	"sync"
 	"sync/atomic"
 
@@ -37,7 +38,7 @@ type Volume struct {
 	wg     sync.WaitGroup
 	hooks  sync.WaitGroup // of Options.OnFenced
 
-	mu       sync.Mutex // guards what follows
+	mu       spin.Mutex // guards what follows
 	inodes   map[honeyant.Ino]*inode
 	dirs     int
 	policies map[honeyant.Ino]policyAt

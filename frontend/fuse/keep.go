@@ -2,7 +2,7 @@ package fuse
 
 import (
 	"context"
-	"sync"
+	"github.com/honeyant/honeyant/internal/spin"
 	"sync/atomic"
 	"time"
 
@@ -25,7 +25,7 @@ type kept struct {
 
 	namesOn, attrsOn atomic.Bool
 
-	mu    sync.Mutex // guards what follows
+	mu    spin.Mutex // guards what follows
 	gen   uint64
 	names promises                  // by directory
 	attrs promises                  // by inode

@@ -1,0 +1,54 @@
+package spin_test
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/honeyant/honeyant/internal/spin"
+)
+
+// One at a time has it, and who waits for long gets it, too.
+func TestMutex(t *testing.T) {
+	var m spin.Mutex
+	var all sync.WaitGroup
+	n := 0
+	for range 8 {
+		all.Go(func() {
+			for i := range 2000 {
+				m.Lock()
+				was := n
+				if i%500 == 0 {
+					time.Sleep(time.Millisecond) // much longer than anybody tries
+				}
+				n = was + 1
+				m.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	if n != 8*2000 {
+		t.Errorf("counted %d", n)
+	}
+}
+
+// BenchmarkMutex is of sections of a microsecond, wanted by as many as there are CPUs, and again at once.
+func BenchmarkMutex(b *testing.B) {
+	hold := func() {
+		for start := time.Now(); time.Since(start) < time.Microsecond; {
+		}
+	}
+	bench := func(m sync.Locker) func(b *testing.B) {
+		return func(b *testing.B) {
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					m.Lock()
+					hold()
+					m.Unlock()
+				}
+			})
+		}
+	}
+	b.Run("spin", bench(new(spin.Mutex)))
+	b.Run("sync", bench(new(sync.Mutex)))
+}
