@@ -138,8 +138,7 @@ func (l *lane) lead(turn uint64) (lost bool, err error) {
 				e := l.entries[c.userData]
 				op := e.opcode()
 				if !l.habits.quick(op) {
-					l.server.threads.Add(1)
-					go l.apart(e, op)
+					l.server.help(apart{l, e, op})
 					continue
 				}
 				if !l.here(e, op, turn) {
@@ -174,7 +173,6 @@ func (l *lane) here(e *entry, op uint32, turn uint64) bool {
 
 // apart answers without anybody waiting for it.
 func (l *lane) apart(e *entry, op uint32) {
-	defer l.server.threads.Done()
 	if l.server.timed(e, l.server.now()) < long {
 		l.habits.short(op)
 	}

@@ -39,6 +39,7 @@ type Server struct {
 	queues   []*queue
 	lanes    []*lane
 	watch    watch
+	helpers  helpers
 	began    time.Time
 	onGone   func()
 	log      *slog.Logger
@@ -62,6 +63,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		fd: o.FD, fs: o.FS, layout: o.Layout, log: o.Log, onGone: o.Gone, gone: make(chan struct{}), began: time.Now(),
 		watch:    watch{stirs: make(chan struct{}, 1)},
+		helpers:  helpers{work: make(chan apart)},
 		protocol: gofuse.NewProtocolServer(o.FS, &protocol),
 	}
 	if err := s.open(); err != nil {
