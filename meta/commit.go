@@ -2,6 +2,7 @@ package meta
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/rpc/wire"
@@ -27,7 +28,9 @@ type Commit struct {
 	// KeepTimes leaves the modification time: it was set after the bytes were written.
 	KeepTimes bool
 	// At is when the bytes were written, by the clock of the node that wrote them; zero: now.
-	At       honeyant.Time
+	At honeyant.Time
+	// Written is when the first of them were, for a journal that is to be flushed before they are too old. It is not encoded.
+	Written  time.Time
 	LowWater uint64 // all chunk counters of this session below it are committed or given up (rule 10)
 }
 

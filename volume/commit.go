@@ -105,6 +105,7 @@ func commitOf(batch []*flight) *meta.Commit {
 	}
 	return &meta.Commit{
 		Volume: first.in.v.o.Volume, Ino: first.in.ino, Chunks: chunks, Extents: extents, KillPriv: killPriv, KeepTimes: first.keepTimes, At: batch[len(batch)-1].at,
+		Written: first.since,
 	}
 }
 

@@ -13,7 +13,7 @@
 // Invariants (numbers of doc/invariants.md in brackets):
 //
 //	V1  Changes of names and attributes are on a quorum's stable storage when a call returns, or they were made under
-//	    exclusive leases and stand in the journal, which is flushed in order, before they are half a FlushInterval old. [19, 20]
+//	    exclusive leases and stand in the journal, which is flushed in order, before they are a FlushInterval old. [19, 20]
 //	V2  Only bytes that a program wrote are ever committed: dirty ranges are exact, neighbours are
 //	    never read and written back. [11]
 //	V3  Flights of an inode commit in the order in which they were frozen, and a freeze takes all

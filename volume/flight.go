@@ -19,6 +19,7 @@ type flight struct {
 	killPriv  bool
 	keepTimes bool          // the times were set after these bytes were written
 	at        honeyant.Time // of the last write
+	since     time.Time     // when the first was
 	began     time.Time
 
 	// Written by fly and the uploads, read when uploaded is set; guarded by in.mu from then on.
@@ -39,7 +40,7 @@ func (in *inode) freeze() *flight {
 	if len(in.dirty) > 0 {
 		f := &flight{
 			in: in, parent: in.parent, runs: in.dirty, bytes: in.dirtyBytes, killPriv: in.killPriv,
-			began: time.Now(), done: make(chan struct{}),
+			since: in.dirtySince, began: time.Now(), done: make(chan struct{}),
 		}
 		in.v.stats.dirty.Add(-f.bytes)
 		in.v.stats.flying.Add(f.bytes)

@@ -34,6 +34,11 @@ func (fl *flusher) relieve(v *Volume) {
 	}
 }
 
+// heldDirty is how old bytes become before they are sent, and heldRecord how old they and other changes become before the
+// journal is flushed, if the inode is held.
+func heldDirty(flushInterval time.Duration) time.Duration  { return flushInterval * 3 / 4 }
+func heldRecord(flushInterval time.Duration) time.Duration { return flushInterval * 7 / 8 }
+
 const (
 	fewFlights  = 8
 	companyTime = 100 * time.Millisecond
@@ -76,13 +81,17 @@ func (v *Volume) flushOld() {
 	}
 }
 
-// flushDue freezes what is due now or within a twentieth of the interval, and tells when the next is.
+// flushDue freezes what is due now or soon, and tells when the next is. What is committed to the journal is sent early enough to go to
+// the leader with the names of new files, before it is FlushInterval old, and takes along what was written since then: the more
+// small files go together, the fewer chunks and commits there are.
 func (v *Volume) flushDue() (next time.Time, any bool) {
 	interval := v.o.FlushInterval
+	company := interval / 20
 	if v.link.current().holder != nil {
-		interval /= 2 // then it waits in the journal for as long
+		interval = heldDirty(interval)
+		company = interval * 2 / 3
 	}
-	soon := time.Now().Add(interval / 20)
+	soon := time.Now().Add(company)
 	all := v.allInodes()
 	due := int64(0)
 	for _, in := range all {

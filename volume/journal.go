@@ -3,7 +3,7 @@ package volume
 import (
 	"context"
 	"errors"
-	"sync"
+	"github.com/honeyant/honeyant/internal/spin"
 	"sync/atomic"
 	"time"
 
@@ -26,20 +26,21 @@ type Holder interface {
 
 // journal is what this volume has changed under exclusive leases. Changes are evaluated over the shadow, which is
 // what it holds, and answered at once; their records go to the leader in order, many in one Flush. A flush is due
-// when a record is half a FlushInterval old, when somebody waits for it (fsync, a recall, a change that only the
+// when a record is almost a FlushInterval old, when somebody waits for it (fsync, a recall, a change that only the
 // leader can make), and when the records take much room. Safe for concurrent use.
 type journal struct {
-	v   *Volume
-	max int64 // bytes of the shadow
+	v *Volume
+	journalBounds
 	off bool
 
 	// Its lock is taken after nameCache.mu and before session.mu; nothing else is asked while it is held.
-	mu      sync.Mutex
+	mu      spin.Mutex
 	owner   *session
 	shadow  *meta.Shadow
 	pending map[honeyant.Ino]int // records that change the inode
 	base    map[honeyant.Ino]uint64
 	records []*journalRecord // not acknowledged, in order
+	oldest  time.Time        // the least of their at
 	sent    int              // of these, under way to the leader in one Flush
 	bytes   int64            // of records
 	made    uint64           // records so far
@@ -48,6 +49,7 @@ type journal struct {
 	moved   chan struct{}    // closed when done grows; nil: nobody waits
 	spare   inodeNumbers
 	refused map[honeyant.Ino]refusal
+	emptied honeyant.Ino         // of which a directory was removed last: what is looked up in it next is, too
 	leaving map[honeyant.Ino]int // being given back: not to be taken meanwhile
 
 	// Dropped here, while the leader may still count on the lease: an answer that it says to be covered is so only until then.
@@ -65,11 +67,18 @@ type journalCounters struct {
 	slowest                        atomic.Int64 // flush, in nanoseconds
 }
 
+// journalBounds depend on the memory that a volume has.
+type journalBounds struct {
+	max    int64 // bytes of the shadow
+	enough int64 // bytes of records from which on they are flushed at once
+	most   int64 // and from which on changes wait
+}
+
 // journalRecord is a change that the leader does not know yet.
 type journalRecord struct {
 	rec     meta.JournalRecord
 	seq     uint64
-	at      time.Time
+	at      time.Time // when it was made, of a commit when its oldest bytes were written
 	size    int64
 	touched []meta.Touched
 	chunks  []honeyant.ChunkID
@@ -79,14 +88,15 @@ type journalRecord struct {
 const (
 	journalBatch     = 512       // records of one Flush
 	journalBatchSize = 192 << 10 // bytes of one Flush, about
-	journalFull      = 512 << 10 // bytes of records from which on it is flushed at once
-	journalMost      = 4 << 20   // bytes of records from which on changes wait
+	journalEnough    = 512 << 10 // the least journal.enough
+	journalMost      = 8         // times that much is journal.most
 	journalRecordMin = 160       // bytes that a record takes besides what is in it
 	journalLate      = 2         // flush intervals after which changes wait
 )
 
-func newJournal(v *Volume, max int64) *journal {
-	j := &journal{v: v, max: max, wake: make(chan struct{}, 1)}
+func newJournal(v *Volume, most int64) *journal {
+	enough := max(journalEnough, most/8)
+	j := &journal{v: v, journalBounds: journalBounds{most, enough, journalMost * enough}, wake: make(chan struct{}, 1)}
 	j.clear()
 	return j
 }
@@ -96,7 +106,7 @@ func (j *journal) clear() {
 	j.shadow = meta.NewShadow(j.v.o.Volume, j.v.isOpen, j.spare.take)
 	j.pending, j.base = map[honeyant.Ino]int{}, map[honeyant.Ino]uint64{}
 	j.refused, j.leaving, j.returning = map[honeyant.Ino]refusal{}, map[honeyant.Ino]int{}, map[honeyant.Ino]int{}
-	j.records, j.bytes, j.sent = nil, 0, 0
+	j.records, j.oldest, j.bytes, j.sent = nil, time.Time{}, 0, 0
 	j.done = j.made
 	j.notify()
 }
@@ -231,6 +241,9 @@ func (j *journal) append(s *session, l meta.Local, touched []meta.Touched) {
 	r.rec.Closed = j.closes(touched)
 	switch op := l.Op.(type) {
 	case *meta.Commit:
+		if !op.Written.IsZero() {
+			r.at = op.Written
+		}
 		for i := range op.Extents {
 			r.size += int64(len(op.Extents[i].Inline)) + 48
 		}
@@ -246,7 +259,11 @@ func (j *journal) append(s *session, l meta.Local, touched []meta.Touched) {
 	}
 	j.records = append(j.records, r)
 	j.bytes += r.size
-	if len(j.records) == 1 || j.bytes >= journalFull {
+	older := len(j.records) == 1 || r.at.Before(j.oldest)
+	if older {
+		j.oldest = r.at
+	}
+	if older || j.bytes >= j.enough {
 		j.kick()
 	}
 }
@@ -277,7 +294,7 @@ func (j *journal) throttle(ctx context.Context, s *session) error {
 	for {
 		j.mu.Lock()
 		late := j.owner == s && len(j.records) > 0 &&
-			(j.bytes > journalMost || time.Since(j.records[0].at) > journalLate*j.v.o.FlushInterval)
+			(j.bytes > j.most || time.Since(j.records[0].at) > journalLate*j.v.o.FlushInterval)
 		moved := j.whenMoved(late)
 		j.mu.Unlock()
 		if !late {

@@ -67,7 +67,7 @@ func (j *journal) due() (s *session, batch []*journalRecord, wait time.Duration)
 	if j.owner == nil || len(j.records) == 0 {
 		return j.owner, nil, time.Hour
 	}
-	if age, limit := time.Since(j.records[0].at), j.v.o.FlushInterval/2; j.wanted <= j.done && j.bytes < journalFull && age < limit {
+	if age, limit := time.Since(j.oldest), heldRecord(j.v.o.FlushInterval); j.wanted <= j.done && j.bytes < j.enough && age < limit {
 		return j.owner, nil, limit - age
 	}
 	var size int64
@@ -204,6 +204,12 @@ func (j *journal) takeOff(n int) {
 	rest := copy(j.records, j.records[n:])
 	clear(j.records[rest:])
 	j.records = j.records[:rest]
+	j.oldest = time.Time{}
+	for _, r := range j.records {
+		if j.oldest.IsZero() || r.at.Before(j.oldest) {
+			j.oldest = r.at
+		}
+	}
 	j.notify()
 }
 
