@@ -133,6 +133,9 @@ func (j *journal) local(s *session, op meta.Op) (r meta.Reply, done bool, change
 		return nil, false, nil, nil
 	}
 	if err == nil && !meta.ReadOnly(op) {
+		if rm, ok := op.(*meta.Rmdir); ok {
+			j.emptied = rm.Parent
+		}
 		j.append(s, l, touched)
 		if j.v.names.kept() {
 			changed = touched
