@@ -239,12 +239,12 @@ func (f *flight) put(ctx context.Context, l load) (honeyant.ChunkRef, []honeyant
 	id := f.session.newChunk()
 	data := f.runs[l.from].bytes()
 	if l.to > l.from {
-		pack, err := v.packs.take(ctx)
+		pack, err := v.packs.Take(ctx)
 		if err != nil {
 			f.session.settle(id)
 			return honeyant.ChunkRef{}, nil, err
 		}
-		defer v.packs.give(pack)
+		defer v.packs.Give(pack)
 		data = pack[:0]
 	}
 	if l.to > l.from {

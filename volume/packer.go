@@ -150,11 +150,11 @@ func (p *packer) store(ctx context.Context, s *session, flights []*flight) (hone
 		return honeyant.ChunkRef{}, err
 	}
 	defer v.uploads.give()
-	buffer, err := v.packs.take(ctx)
+	buffer, err := v.packs.Take(ctx)
 	if err != nil {
 		return honeyant.ChunkRef{}, err
 	}
-	defer v.packs.give(buffer)
+	defer v.packs.Give(buffer)
 	data := buffer[:0]
 	id := s.newChunk()
 	for _, f := range flights {

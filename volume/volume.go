@@ -26,7 +26,7 @@ type Volume struct {
 	journal    *journal
 	uploads    turn
 	packer     *packer
-	packs      *spare // for packing small runs into one chunk; besides the pool, so that a flight never waits for a writer
+	packs      *buffers.Spare // for packing small runs into one chunk; besides the pool, so that a flight never waits for a writer
 	packMax    int
 	room       room
 	flusher    flusher
@@ -73,7 +73,7 @@ func New(o Options) (*Volume, error) {
 		packMax: int(min(maxPack, buffers.ClassSize(buffers.FitClass(o.WriteMemory/8)))),
 		inodes:  map[honeyant.Ino]*inode{}, policies: map[honeyant.Ino]policyAt{},
 	}
-	v.packs = newSpare(maxPacking, v.packMax)
+	v.packs = buffers.NewSpare(maxPacking, v.packMax)
 	v.packer = &packer{v: v}
 	v.flusher.wake = make(chan struct{}, 1)
 	v.ctx, v.cancel = context.WithCancelCause(context.Background())
