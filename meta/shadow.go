@@ -227,6 +227,51 @@ func (s *Shadow) Children(dir honeyant.Ino, fn func(ino honeyant.Ino, dir bool))
 	})
 }
 
+// A Subdir is a directory in another one.
+type Subdir struct {
+	Name string
+	Ino  honeyant.Ino
+}
+
+// followMost is how many names of a directory are looked at to find the next one in their order.
+const followMost = 512
+
+// Following finds the directories next to a name in a held directory, in the order of a listing and, if it is not too large, in the
+// order of names; zero if there is none, or none is known.
+func (s *Shadow) Following(dir honeyant.Ino, name string) (listed, named Subdir) {
+	if h := s.held[dir]; h == nil || !h.dir {
+		return Subdir{}, Subdir{}
+	}
+	end, at := inoKey(tabDentry, s.v, dir+1), dentryKey(s.v, dir, name)
+	s.scanWhile(at, end, func(key, value []byte) bool {
+		if d, ok := subdir(key, value); ok && d.Name != name {
+			listed = d
+		}
+		return listed.Ino == 0
+	})
+	seen := 0
+	s.scanWhile(dentryFrom(s.v, dir, 0), end, func(key, value []byte) bool {
+		if d, ok := subdir(key, value); ok && d.Name > name && (named.Ino == 0 || d.Name < named.Name) {
+			named = d
+		}
+		seen++
+		return seen <= followMost
+	})
+	if seen > followMost {
+		named = Subdir{}
+	}
+	return listed, named
+}
+
+func subdir(key, value []byte) (d Subdir, ok bool) {
+	var e dentry
+	if wire.Unmarshal(value, e.fields) != nil || e.Type != honeyant.ModeDir {
+		return Subdir{}, false
+	}
+	_, name := splitDentry(key)
+	return Subdir{name, e.Ino}, true
+}
+
 // Take takes in what a Take granted, but for inodes that are held already, of which the Shadow may know more. It
 // tells which are new. Of a directory that is held it takes in the names that follow those it knows.
 func (s *Shadow) Take(r *TakeReply) (fresh []honeyant.Ino, err error) {
@@ -341,9 +386,14 @@ func (s *Shadow) each(prefix []byte, fn func(key, value []byte)) {
 
 // scanOwn goes through the records that are there, of whatever inode.
 func (s *Shadow) scanOwn(lower, upper []byte, fn func(key, value []byte)) {
+	s.scanWhile(lower, upper, func(key, value []byte) bool { fn(key, value); return true })
+}
+
+// scanWhile is scanOwn until fn answers false.
+func (s *Shadow) scanWhile(lower, upper []byte, fn func(key, value []byte) bool) {
 	s.own = true
 	defer func() { s.own = false }()
-	if err := s.over.Scan(lower, upper, func(key, value []byte) bool { fn(key, value); return true }); err != nil {
+	if err := s.over.Scan(lower, upper, fn); err != nil {
 		panic("meta: a shadow can not be read: " + err.Error())
 	}
 }

@@ -49,7 +49,7 @@ type journal struct {
 	moved   chan struct{}    // closed when done grows; nil: nobody waits
 	spare   inodeNumbers
 	refused map[honeyant.Ino]refusal
-	emptied honeyant.Ino         // of which a directory was removed last: what is looked up in it next is, too
+	emptying
 	leaving map[honeyant.Ino]int // being given back: not to be taken meanwhile
 
 	// Dropped here, while the leader may still count on the lease: an answer that it says to be covered is so only until then.

@@ -46,6 +46,9 @@ func (j *journal) alone(ctx context.Context, s *session, op meta.Op) (r meta.Rep
 		r, done, changed, err := j.local(s, op)
 		if done {
 			j.tell(ctx, op, changed)
+			if lookup, ok := op.(*meta.Lookup); ok && err == nil && uint64(lookup.Parent) == j.emptied.Load() {
+				j.goAhead(s, lookup)
+			}
 			return r, true, err
 		}
 		take := j.takeFor
@@ -134,7 +137,7 @@ func (j *journal) local(s *session, op meta.Op) (r meta.Reply, done bool, change
 	}
 	if err == nil && !meta.ReadOnly(op) {
 		if rm, ok := op.(*meta.Rmdir); ok {
-			j.emptied = rm.Parent
+			j.empties(rm.Parent)
 		}
 		j.append(s, l, touched)
 		if j.v.names.kept() {

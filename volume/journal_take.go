@@ -174,7 +174,7 @@ func (j *journal) sought(s *session, lookup *meta.Lookup) (l lack, ok bool) {
 		return lack{}, false
 	}
 	if kind == honeyant.ModeDir {
-		return lack{ino: child, children: dir == j.emptied}, j.mayTake(child)
+		return lack{ino: child, children: uint64(dir) == j.emptied.Load()}, j.mayTake(child)
 	}
 	return j.orAlone(dir, lookup.Name, child)
 }
