@@ -43,7 +43,7 @@ func Run(t testing.TB, paths []string, o Options) {
 		o.Switch = 20
 	}
 	t.Logf("fsx: seed %d, %d steps on %s", o.Seed, o.Ops, strings.Join(paths, " and "))
-	r := &run{t: t, o: o, paths: paths, rnd: rand.New(rand.NewPCG(o.Seed, 0)), name: fmt.Sprintf("fsx-%d", o.Seed), fd: -1, appendFD: -1}
+	r := &run{t: t, o: o, paths: paths, rnd: rand.New(rand.NewPCG(o.Seed, 0)), name: fmt.Sprintf("fsx-%d", o.Seed), fd: -1, writeFD: -1, appendFD: -1}
 	defer r.end()
 	r.do("create", r.open(unix.O_CREAT|unix.O_EXCL))
 	for r.step = range o.Ops {
@@ -71,6 +71,7 @@ type run struct {
 	client   int
 	step     int
 	fd       int // read and write
+	writeFD  int // a file system may do without its page cache for those that are not read from
 	appendFD int
 	model    []byte
 	history  []string
@@ -127,6 +128,9 @@ func (r *run) open(flags int) error {
 		return err
 	}
 	r.fd = fd
+	if r.writeFD, err = unix.Open(r.path(), unix.O_WRONLY|unix.O_CLOEXEC, 0); err != nil {
+		return err
+	}
 	r.appendFD, err = unix.Open(r.path(), unix.O_WRONLY|unix.O_APPEND|unix.O_CLOEXEC, 0)
 	return err
 }
@@ -134,12 +138,13 @@ func (r *run) open(flags int) error {
 func (r *run) close() {
 	r.t.Helper()
 	r.do("close", unix.Close(r.fd))
+	r.do("close the writer", unix.Close(r.writeFD))
 	r.do("close the appender", unix.Close(r.appendFD))
-	r.fd, r.appendFD = -1, -1
+	r.fd, r.writeFD, r.appendFD = -1, -1, -1
 }
 
 func (r *run) end() {
-	for _, fd := range []int{r.fd, r.appendFD} {
+	for _, fd := range []int{r.fd, r.writeFD, r.appendFD} {
 		if fd >= 0 {
 			_ = unix.Close(fd) // after a failure, which has been reported
 		}

@@ -88,16 +88,20 @@ func (r *run) read() {
 func (r *run) write() {
 	off, n := r.span(int(r.o.MaxSize))
 	b := r.fill(n)
-	r.note("write %d at %d", n, off)
-	r.pwrite(off, b)
+	fd, how := r.fd, "write"
+	if r.rnd.IntN(2) == 0 {
+		fd, how = r.writeFD, "write only"
+	}
+	r.note("%s %d at %d", how, n, off)
+	r.pwrite(fd, off, b)
 	r.put(off, b)
 	r.sizes()
 }
 
-func (r *run) pwrite(off int, b []byte) {
+func (r *run) pwrite(fd, off int, b []byte) {
 	r.t.Helper()
 	for len(b) > 0 {
-		n, err := unix.Pwrite(r.fd, b, int64(off))
+		n, err := unix.Pwrite(fd, b, int64(off))
 		r.do("write", err)
 		off, b = off+n, b[n:]
 	}
