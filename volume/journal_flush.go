@@ -171,6 +171,7 @@ func (j *journal) acknowledge(s *session, batch []*journalRecord, reply *meta.Fl
 	j.mu.Unlock()
 	var deleted []honeyant.Ino
 	for some := range slices.Chunk(batch, heldAtOnce) {
+		j.mu.LetOthers()
 		deleted = append(deleted, j.v.names.forgetDropped(func() []honeyant.Ino { return j.dropDeleted(s, some) })...)
 	}
 	if len(lost) > 0 {

@@ -319,6 +319,7 @@ func (j *journal) makeRoom(s *session) {
 			}
 		}
 		j.mu.Unlock()
+		j.mu.LetOthers()
 		j.mu.Lock()
 	}
 	if j.owner != s {
@@ -347,6 +348,7 @@ func (j *journal) makeRoom(s *session) {
 	}
 	var gone []honeyant.Ino
 	for some := range slices.Chunk(idle, heldAtOnce) {
+		j.mu.LetOthers()
 		gone = append(gone, j.v.names.forgetDropped(func() []honeyant.Ino { return j.dropIdle(s, some) })...)
 	}
 	if len(gone) == 0 {

@@ -139,6 +139,7 @@ func (p *packer) carry(batch []*flight, alone bool) {
 		}
 		for _, f := range k.flights {
 			f.arrive(ctx, err)
+			v.journal.mu.LetOthers()
 		}
 	}
 }

@@ -1,7 +1,9 @@
 package spin_test
 
 import (
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,6 +31,39 @@ func TestMutex(t *testing.T) {
 	all.Wait()
 	if n != 8*2000 {
 		t.Errorf("counted %d", n)
+	}
+}
+
+// Who takes it again and again lets those have it who wait, and is not kept for ever by one who comes again and again, too.
+func TestLetOthers(t *testing.T) {
+	var m spin.Mutex
+	var done, ready atomic.Bool
+	got := make(chan int, 1)
+	var all sync.WaitGroup
+	all.Go(func() {
+		n := 0
+		for !done.Load() {
+			m.Lock()
+			n++
+			m.Unlock()
+			ready.Store(true)
+		}
+		got <- n
+	})
+	for !ready.Load() {
+		runtime.Gosched()
+	}
+	const times = 200
+	for range times {
+		m.LetOthers()
+		m.Lock()
+		time.Sleep(50 * time.Microsecond) // so that the other one waits
+		m.Unlock()
+	}
+	done.Store(true)
+	all.Wait()
+	if n := <-got; n < times/2 {
+		t.Errorf("the other one had it %d times beside %d", n, times)
 	}
 }
 
