@@ -1,4 +1,4 @@
-package spin_test
+package spin
 
 import (
 	"runtime"
@@ -6,13 +6,11 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/honeyant/honeyant/internal/spin"
 )
 
 // One at a time has it, and who waits for long gets it, too.
 func TestMutex(t *testing.T) {
-	var m spin.Mutex
+	var m Mutex
 	var all sync.WaitGroup
 	n := 0
 	for range 8 {
@@ -21,7 +19,7 @@ func TestMutex(t *testing.T) {
 				m.Lock()
 				was := n
 				if i%500 == 0 {
-					time.Sleep(time.Millisecond) // much longer than anybody tries
+					hold(time.Millisecond) // much longer than anybody tries
 				}
 				n = was + 1
 				m.Unlock()
@@ -36,7 +34,7 @@ func TestMutex(t *testing.T) {
 
 // Who takes it again and again lets those have it who wait, and is not kept for ever by one who comes again and again, too.
 func TestLetOthers(t *testing.T) {
-	var m spin.Mutex
+	var m Mutex
 	var done, ready atomic.Bool
 	got := make(chan int, 1)
 	var all sync.WaitGroup
@@ -57,7 +55,9 @@ func TestLetOthers(t *testing.T) {
 	for range times {
 		m.LetOthers()
 		m.Lock()
-		time.Sleep(50 * time.Microsecond) // so that the other one waits
+		for m.waiting.Load() == 0 {
+			runtime.Gosched()
+		}
 		m.Unlock()
 	}
 	done.Store(true)
@@ -69,21 +69,23 @@ func TestLetOthers(t *testing.T) {
 
 // BenchmarkMutex is of sections of a microsecond, wanted by as many as there are CPUs, and again at once.
 func BenchmarkMutex(b *testing.B) {
-	hold := func() {
-		for start := time.Now(); time.Since(start) < time.Microsecond; {
-		}
-	}
 	bench := func(m sync.Locker) func(b *testing.B) {
 		return func(b *testing.B) {
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
 					m.Lock()
-					hold()
+					hold(time.Microsecond)
 					m.Unlock()
 				}
 			})
 		}
 	}
-	b.Run("spin", bench(new(spin.Mutex)))
+	b.Run("spin", bench(new(Mutex)))
 	b.Run("sync", bench(new(sync.Mutex)))
+}
+
+// hold works for so long.
+func hold(d time.Duration) {
+	for start := time.Now(); time.Since(start) < d; {
+	}
 }
