@@ -3,11 +3,11 @@ package volume
 import (
 	"context"
 	"errors"
-	"github.com/honeyant/honeyant/internal/spin"
 	"sync/atomic"
 	"time"
 
 	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/internal/spin"
 	"github.com/honeyant/honeyant/meta"
 	"github.com/honeyant/honeyant/meta/remote"
 )
@@ -71,7 +71,6 @@ type journalCounters struct {
 type journalBounds struct {
 	max    int64 // bytes of the shadow
 	enough int64 // bytes of records from which on they are flushed at once
-	most   int64 // and from which on changes wait
 }
 
 // journalRecord is a change that the leader does not know yet.
@@ -88,15 +87,15 @@ type journalRecord struct {
 const (
 	journalBatch     = 512       // records of one Flush
 	journalBatchSize = 192 << 10 // bytes of one Flush, about
-	journalEnough    = 512 << 10 // the least journal.enough
-	journalMost      = 8         // times that much is journal.most
+	journalMost      = 4 << 20   // bytes of records from which on changes wait
+	journalLeast     = 512 << 10 // the least journalBounds.enough; half of journalMost is the most
 	journalRecordMin = 160       // bytes that a record takes besides what is in it
 	journalLate      = 2         // flush intervals after which changes wait
 )
 
 func newJournal(v *Volume, most int64) *journal {
-	enough := max(journalEnough, most/8)
-	j := &journal{v: v, journalBounds: journalBounds{most, enough, journalMost * enough}, wake: make(chan struct{}, 1)}
+	enough := min(max(journalLeast, most/8), journalMost/2)
+	j := &journal{v: v, journalBounds: journalBounds{most, enough}, wake: make(chan struct{}, 1)}
 	j.clear()
 	return j
 }
@@ -294,7 +293,7 @@ func (j *journal) throttle(ctx context.Context, s *session) error {
 	for {
 		j.mu.Lock()
 		late := j.owner == s && len(j.records) > 0 &&
-			(j.bytes > j.most || time.Since(j.records[0].at) > journalLate*j.v.o.FlushInterval)
+			(j.bytes > journalMost || time.Since(j.records[0].at) > journalLate*j.v.o.FlushInterval)
 		moved := j.whenMoved(late)
 		j.mu.Unlock()
 		if !late {

@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"cmp"
 	"container/list"
-	"github.com/honeyant/honeyant/internal/spin"
 	"slices"
 	"sync"
 	"sync/atomic"
 
 	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/internal/spin"
 	"github.com/honeyant/honeyant/meta"
 )
 

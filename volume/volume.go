@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/honeyant/honeyant/internal/spin"
 	"sync"
 	"sync/atomic"
 
 	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/internal/spin"
 	"github.com/honeyant/honeyant/meta"
 	"github.com/honeyant/honeyant/volume/buffers"
 	"github.com/honeyant/honeyant/volume/readcache"
