@@ -145,6 +145,7 @@ func (fs *FS) keep(fd int, path string, forget func(), log *slog.Logger) (stop f
 	} else {
 		k.epochs = true
 	}
+	k.tellable.Store(true)
 	k.attrsOn.Store(true)
 	k.look()
 	return func() {

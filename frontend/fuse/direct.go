@@ -61,7 +61,7 @@ func (fs *FS) direct(f volume.OpenFlags) bool {
 
 // wrotePast makes the kernel forget what it has of bytes that were just written past its pages, and mode bits that this took away.
 func (fs *FS) wrotePast(h *handle, in *gofuse.WriteIn, end bool, privileged bool) {
-	if !fs.kept.attrsOn.Load() {
+	if !fs.kept.tellable.Load() {
 		return
 	}
 	if privileged {

@@ -2,11 +2,11 @@ package fuse
 
 import (
 	"context"
-	"github.com/honeyant/honeyant/internal/spin"
 	"sync/atomic"
 	"time"
 
 	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/internal/spin"
 )
 
 // kept knows what the kernel may answer without asking: names below a directory, and attributes, as long as the
@@ -24,6 +24,7 @@ type kept struct {
 	below  func() bool // tells whether anything is mounted below, which expiring names would take off
 
 	namesOn, attrsOn atomic.Bool
+	tellable         atomic.Bool // kernel is there; it stays when nothing is given any more
 
 	mu    spin.Mutex // guards what follows
 	gen   uint64

@@ -79,6 +79,7 @@ func newFake(f *fakeKernel) *kept {
 	k.kernel = f
 	k.namesOn.Store(true)
 	k.attrsOn.Store(true)
+	k.tellable.Store(true)
 	k.epochs = true
 	return k
 }
