@@ -25,7 +25,7 @@ type Commit struct {
 	MinSize  uint64
 	Append   bool
 	KillPriv bool // clear setuid and setgid as write(2) does
-	// KeepTimes leaves the modification time: it was set after the bytes were written.
+	// KeepTimes leaves the modification time: it was set after the bytes were written. With At ctime stays, too.
 	KeepTimes bool
 	// At is when the bytes were written, by the clock of the node that wrote them; zero: now.
 	At honeyant.Time
@@ -82,6 +82,8 @@ func (o *Commit) eval(tx *Tx) (Reply, error) {
 	}
 	i.Attr.Size = max(i.Attr.Size, end)
 	switch {
+	case o.KeepTimes && o.At != (honeyant.Time{}):
+		i.Attr.Version++ // what set the times has set ctime
 	case o.KeepTimes:
 		tx.changed(i)
 	case o.At != (honeyant.Time{}):

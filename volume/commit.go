@@ -49,7 +49,11 @@ func (in *inode) commitReady(commit committer) bool {
 			in.fail(err)
 			continue
 		}
-		in.committed(n, reply, sent, op.Extents, op.Chunks)
+		if in.committed(n, reply, sent, op.Extents, op.Chunks) && in.v.names != nil {
+			in.mu.Unlock()
+			in.v.names.tell([]honeyant.Ino{in.ino})
+			in.mu.Lock()
+		}
 	}
 	return true
 }
@@ -78,10 +82,12 @@ const (
 	maxRuns = 1024
 )
 
-// committed takes the first n flights off. in.mu is held.
-func (in *inode) committed(n int, reply *meta.CommitReply, sent time.Time, extents []honeyant.Extent, chunks []honeyant.ChunkRef) {
+// committed takes the first n flights off, and tells whether that changes attributes that may have been told before: what
+// was written has shown in them since then (merged), so mostly it does not. in.mu is held.
+func (in *inode) committed(n int, reply *meta.CommitReply, sent time.Time, extents []honeyant.Extent, chunks []honeyant.ChunkRef) (changes bool) {
+	known, told := in.known && reply.Attr.Version == in.attr.Version+1, in.merged(in.attr)
 	// If nobody else changed the file in between, what is remembered stays right with the new extents put in.
-	if in.known && reply.Attr.Version == in.attr.Version+1 {
+	if known {
 		in.ext.patch(extents, chunks)
 		in.attr.Version++
 	}
@@ -92,6 +98,9 @@ func (in *inode) committed(n int, reply *meta.CommitReply, sent time.Time, exten
 		in.v.stats.chunksWritten.Add(uint64(len(f.chunks)))
 	}
 	in.land(n)
+	now := in.merged(in.attr)
+	now.Version = told.Version // nobody is told of it
+	return !known || now != told
 }
 
 // commitOf makes one commit of flights that follow each other.

@@ -286,6 +286,9 @@ func (in *inode) fail(err error) {
 	if !in.deserted {
 		in.v.o.Log.Error("written bytes are lost", "inode", uint64(in.ino), "err", err)
 		in.lost(err)
+		if in.v.names != nil { // of size and times as if they were not; a closed volume has told all
+			in.v.start(func() { in.v.names.tell([]honeyant.Ino{in.ino}) })
+		}
 	}
 	in.drop()
 	for _, f := range in.flights {

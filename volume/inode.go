@@ -150,6 +150,11 @@ func (in *inode) unflushed() (end uint64, any bool) {
 	return end, any
 }
 
+// asking tells whether the outcome of a commit is open. in.mu is held.
+func (in *inode) asking() bool {
+	return slices.ContainsFunc(in.flights, func(f *flight) bool { return f.asking })
+}
+
 // size is the size as this node sees it. in.mu is held.
 func (in *inode) size() int64 {
 	end, _ := in.unflushed()

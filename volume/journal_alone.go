@@ -45,7 +45,7 @@ func (j *journal) alone(ctx context.Context, s *session, op meta.Op) (r meta.Rep
 		}
 		r, done, changed, err := j.local(s, op)
 		if done {
-			j.tell(ctx, op, changed)
+			j.v.names.tellChanged(ctx, changed)
 			if lookup, ok := op.(*meta.Lookup); ok && err == nil && uint64(lookup.Parent) == j.emptied.Load() {
 				j.goAhead(s, lookup)
 			}
@@ -68,22 +68,9 @@ func (j *journal) atOnce(ctx context.Context, s *session, op *meta.Commit) (r *m
 	if s == nil || s.holder == nil || !evaluated(op) || j.throttle(ctx, s) != nil {
 		return nil, false
 	}
-	any, done, changed, err := j.local(s, op)
+	any, done, _, err := j.local(s, op)
 	r, ok := any.(*meta.CommitReply)
-	if !done || err != nil || !ok {
-		return nil, false
-	}
-	j.tell(ctx, op, changed)
-	return r, true
-}
-
-// tell tells the keepers what an operation has changed.
-func (j *journal) tell(ctx context.Context, op meta.Op, changed []meta.Touched) {
-	if commit, ok := op.(*meta.Commit); ok {
-		j.v.names.tellCommitted(commit.Ino)
-		return
-	}
-	j.v.names.tellChanged(ctx, changed)
+	return r, done && err == nil && ok
 }
 
 // over is called when the leader has answered what carryOut had prepared.
@@ -140,7 +127,7 @@ func (j *journal) local(s *session, op meta.Op) (r meta.Reply, done bool, change
 			j.empties(rm.Parent)
 		}
 		j.append(s, l, touched)
-		if j.v.names.kept() {
+		if _, commit := op.(*meta.Commit); !commit && j.v.names.kept() { // of commits inode.committed tells
 			changed = touched
 		}
 		if e, ok := r.(*meta.EntryReply); ok && l.Ino != 0 && e.Attr.Ino == l.Ino {

@@ -107,15 +107,6 @@ func (n *nameCache) tellWritten(ctx context.Context, ino honeyant.Ino, back bool
 	n.tellOthers(ctx, inos, own)
 }
 
-// tellCommitted tells each keeper of the commit of what was written as of a change of its own.
-func (n *nameCache) tellCommitted(ino honeyant.Ino) {
-	if all := n.keepers.Load(); all != nil {
-		for _, k := range *all {
-			(*k)(context.Background(), []honeyant.Ino{ino}, true)
-		}
-	}
-}
-
 // NameLease tells for how long from now it is certain that a name stands for ino (0: for nothing), if no Keeper is told
 // otherwise; 0: not at all.
 func (v *Volume) NameLease(parent honeyant.Ino, name string, ino honeyant.Ino) time.Duration {
@@ -136,24 +127,31 @@ func (v *Volume) NameLease(parent honeyant.Ino, name string, ino honeyant.Ino) t
 }
 
 // AttrLease tells for how long from now it is certain that an inode's attributes are a, if no Keeper is told otherwise;
-// 0: not at all, as with bytes that are not committed.
+// 0: not at all. With bytes that are not committed it is if the inode is held, for committing them changes nothing that is seen (see committed).
 func (v *Volume) AttrLease(a *honeyant.Attr) time.Duration {
-	if in := v.peek(a.Ino); in != nil {
-		in.mu.Lock()
-		clean := in.dirtyBytes == 0 && len(in.dirty) == 0 && len(in.flights) == 0
-		in.mu.Unlock()
-		in.release()
-		if !clean {
-			return 0
-		}
+	in := v.peek(a.Ino)
+	if in == nil {
+		return v.leased(func(n *nameCache) bool { return n.leasedAttr(a) })
+	}
+	defer in.release()
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if _, any := in.unflushed(); !any {
+		return v.leased(func(n *nameCache) bool { return n.leasedAttr(a) })
 	}
 	return v.leased(func(n *nameCache) bool {
-		if held, ok := v.journal.holdsAttr(a.Ino); ok {
-			return held == *a
-		}
-		k := n.usable(a.Ino)
-		return k != nil && k.known && k.attr == *a
+		held, ok := n.journal.holdsAttr(a.Ino)
+		return ok && !in.asking() && in.merged(held) == *a
 	})
+}
+
+// leasedAttr tells whether an inode's attributes are a, and stay that. n.mu is held.
+func (n *nameCache) leasedAttr(a *honeyant.Attr) bool {
+	if held, ok := n.journal.holdsAttr(a.Ino); ok {
+		return held == *a
+	}
+	k := n.usable(a.Ino)
+	return k != nil && k.known && k.attr == *a
 }
 
 // InodeLease tells for how long from now it is certain that nobody else changes an inode, or a directory's names, if no Keeper is told
