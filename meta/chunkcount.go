@@ -71,7 +71,11 @@ func (t *Tx) usageOf(v honeyant.VolumeID) *usageChange {
 			return u
 		}
 	}
-	u := &usageChange{volume: v}
+	u := &t.ofOne // mostly there is one
+	if len(t.used) > 0 {
+		u = new(usageChange)
+	}
+	*u = usageChange{volume: v}
 	t.load(volumeKey(tabUsage, v, 0), u.record.fields)
 	u.read = u.record
 	t.used = append(t.used, u)

@@ -112,6 +112,7 @@ type flushing struct {
 	poisoned map[honeyant.Ino]honeyant.Kind // why no more record may look at it
 	born     map[honeyant.Ino]bool
 	bytes    int // changed so far
+	sub      Tx  // of the record that is carried out
 }
 
 // record carries out one, or tells why it is refused.
@@ -128,7 +129,7 @@ func (f *flushing) record(r *JournalRecord) (why honeyant.Kind, ok bool) {
 	if r.Closed {
 		env.Opens = nil // accepted only if the leases hold
 	}
-	sub := newTx(f.base, env)
+	sub := f.sub.begin(f.base, env)
 	_, changes, err := evaluate(sub, r.Op)
 	if f.base.fault != nil {
 		return honeyant.Other, false

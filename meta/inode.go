@@ -11,7 +11,7 @@ const MaxLinks = 65000
 
 // inode loads an inode by number. A number that names none was one once: Stale.
 func (t *Tx) inode(op string, v honeyant.VolumeID, ino honeyant.Ino) (*Inode, error) {
-	i := new(Inode)
+	i := t.slot()
 	if !t.loadInode(v, ino, i) {
 		return nil, honeyant.E(op, honeyant.Stale, inoString(ino), t.err)
 	}

@@ -47,6 +47,11 @@ func volumeKey(table byte, v honeyant.VolumeID, more int) []byte {
 	return binary.BigEndian.AppendUint32(key(table, 4+more), uint32(v))
 }
 
+// appendInoKey is inoKey in dst.
+func appendInoKey(dst []byte, table byte, v honeyant.VolumeID, ino honeyant.Ino) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(append(dst, table), uint32(v)), uint64(ino))
+}
+
 // inoKey serves inode, locks, orphan and policy.
 func inoKey(table byte, v honeyant.VolumeID, ino honeyant.Ino) []byte {
 	return binary.BigEndian.AppendUint64(volumeKey(table, v, 8), uint64(ino))

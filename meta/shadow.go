@@ -27,6 +27,7 @@ type Shadow struct {
 	tick  uint64
 	fresh map[honeyant.Ino]*Inode // some inodes, decoded
 	own   bool                    // a scan for records that are there, not for what there is
+	tx    Tx                      // of the operation that is carried out
 }
 
 // shadowed is an inode that is held.
@@ -401,7 +402,7 @@ func (s *Shadow) scanWhile(lower, upper []byte, fn func(key, value []byte) bool)
 // Do evaluates an operation, and lays what it changes over what is held. Errors are the operation's own, or
 // ErrNotHeld; then nothing has changed.
 func (s *Shadow) Do(l Local) (Reply, []Touched, error) {
-	tx := newTx(s.over, Env{Now: l.Now, NewIno: l.Ino, Shadow: true, Opens: shadowOpens{s}, Inodes: s.known})
+	tx := s.tx.begin(s.over, Env{Now: l.Now, NewIno: l.Ino, Shadow: true, Opens: shadowOpens{s}, Inodes: s.known})
 	reply, changes, err := evaluate(tx, l.Op)
 	if errors.Is(err, ErrNotHeld) {
 		return nil, nil, ErrNotHeld
@@ -479,10 +480,15 @@ func (s *Shadow) apply(changes *kv.Batch, inodes []Inode, list []Touched) []Touc
 }
 
 func (s *Shadow) putInode(ino honeyant.Ino, ch kv.Change, inodes []Inode) {
+	decoded := s.fresh[ino]
 	s.change(ch)
 	for n := range inodes {
 		if inodes[n].Attr.Ino == ino {
-			s.keep(&inodes[n])
+			if decoded == nil {
+				decoded = new(Inode)
+			}
+			*decoded = inodes[n]
+			s.keep(decoded)
 		}
 	}
 	i, ok := s.inode(ino)

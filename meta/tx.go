@@ -73,6 +73,16 @@ type Tx struct {
 	opens []OpenFile // to be registered as open when the operation is accepted
 	born  []OpenFile // Flush: inodes made, which the session holds from then on
 	needs []OpenFile // Flush: inodes whose exclusive leases the accepted records rest on
+
+	kept
+}
+
+// kept is what a Tx that is begun again keeps in memory for the next operation.
+type kept struct {
+	slots []*Inode // of inode
+	taken int
+	key   []byte      // of loadInode
+	ofOne usageChange // of usageOf
 }
 
 // manyChanges is where a linear search of the own changes loses against a map.
@@ -80,6 +90,29 @@ const manyChanges = 16
 
 // newTx starts an operation over base.
 func newTx(base kv.Reader, env Env) *Tx { return &Tx{Env: env, base: base} }
+
+// begin is newTx in the memory of an operation that is over. Of that nothing is in use any more but keys and values, its reply, and copies.
+func (t *Tx) begin(base kv.Reader, env Env) *Tx {
+	if cap(t.changes) > 4*manyChanges || cap(t.read.files) > 4*manyChanges || len(t.slots) > 4*manyChanges { // a large one
+		*t = Tx{}
+	}
+	*t = Tx{
+		Env: env, base: base, changes: t.changes[:0], inodes: t.inodes[:0], read: fileList{files: t.read.files[:0]}, used: t.used[:0], added: t.added[:0],
+		kept: kept{slots: t.slots, key: t.key},
+	}
+	return t
+}
+
+// slot is room for an inode, as long as the operation lasts.
+func (t *Tx) slot() *Inode {
+	if t.taken == len(t.slots) {
+		t.slots = append(t.slots, new(Inode))
+	}
+	i := t.slots[t.taken]
+	t.taken++
+	*i = Inode{}
+	return i
+}
 
 func (t *Tx) fail(err error) {
 	if t.err == nil && err != nil {
@@ -160,15 +193,15 @@ func (t *Tx) load(key []byte, fields func(*wire.Codec)) bool {
 
 // loadInode is load for an inode.
 func (t *Tx) loadInode(v honeyant.VolumeID, ino honeyant.Ino, i *Inode) bool {
-	key := inoKey(tabInode, v, ino)
-	if t.Inodes != nil && t.own(key) < 0 {
+	t.key = appendInoKey(t.key[:0], tabInode, v, ino)
+	if t.Inodes != nil && t.own(t.key) < 0 {
 		if have, ok := t.Inodes(v, ino); ok {
-			t.read.note(key)
+			t.read.note(t.key)
 			*i = have
 			return true
 		}
 	}
-	return t.load(key, i.fields)
+	return t.load(t.key, i.fields)
 }
 
 // put sets key. It keeps both slices.
