@@ -49,13 +49,19 @@ func (t *Tx) setCount(counter string, n uint64) {
 // nodeCount is the number of nodes that are not removed, at least 1.
 func (t *Tx) nodeCount() int { return int(max(1, t.count(counterNodes))) }
 
-// usage changes the counts of a volume. They are written when the operation ends.
+// usage changes the counts of a volume. They are written when the operation ends, and not kept of what a session holds.
 func (t *Tx) usage(v honeyant.VolumeID, change func(*StatFSReply)) {
+	if t.Shadow {
+		return
+	}
 	change(&t.usageOf(v).record.StatFS)
 }
 
 // counts is usage for the counts of chunks, orphans and queued data. Chunks is not kept there.
 func (t *Tx) counts(v honeyant.VolumeID, change func(*CountsReply)) {
+	if t.Shadow {
+		return
+	}
 	change(&t.usageOf(v).record.Counts)
 }
 
