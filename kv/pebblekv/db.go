@@ -75,6 +75,9 @@ func Open(dir string, o Options) (*DB, error) {
 	if o.FS == nil {
 		o.FS = vfs.Default
 	}
+	if o.WAL {
+		o.FS = filledFS{o.FS, int64(cmp.Or(o.MemtableBytes, DefaultMemtableBytes))}
+	}
 	d.disk = newStopFS(o.FS, dir, d.fault)
 	d.calls.init()
 	opened := make(chan error, 1)
