@@ -77,9 +77,9 @@ func (s *Store) newSegment(number, salt uint64, file disk.File) *segment {
 	return seg
 }
 
-// createSegment makes a segment with room for sectors; on stable storage when it returns. blame tells an error
+// createSegment makes a segment with room for sectors, filled if wanted; on stable storage when it returns. blame tells an error
 // that makes the store failing from one that leaves it as it was (a full disk, no file to be had).
-func (s *Store) createSegment(number uint64, sectors uint32) (seg *segment, blame bool, err error) {
+func (s *Store) createSegment(number uint64, sectors uint32, fill bool) (seg *segment, blame bool, err error) {
 	var salt [8]byte
 	_, _ = rand.Read(salt[:]) // never fails
 	h := segmentHeader{key: s.ident.key, number: number, salt: binary.BigEndian.Uint64(salt[:])}
@@ -88,7 +88,7 @@ func (s *Store) createSegment(number uint64, sectors uint32) (seg *segment, blam
 	if err != nil {
 		return nil, false, err
 	}
-	if err = s.reserveBlocks(f, 0, int64(sectors)*sectorSize); err == nil {
+	if err = s.reserveRoom(f, 0, sectors, fill); err == nil {
 		_, err = f.WriteAt(h.encode(), 0)
 	}
 	if err == nil {

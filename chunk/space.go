@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/disk"
 )
 
 // Records of a class share a segment: the sync of a small chunk need not wait for the
@@ -16,7 +17,15 @@ const (
 	classes
 
 	smallChunk = 256 << 10 // bytes; up to here a chunk is small
+
+	// fillStep is how much room for small chunks is filled with zeros at a time, in bytes. Syncing what makes a file longer, or
+	// goes into room that is only reserved, takes the file system a transaction of its journal; into what is written already it takes the write
+	// alone (ext4: 1.2 and 0.4 ms for 128 KiB). Large chunks take so long that it does not count.
+	fillStep = 1 << 20
 )
+
+// zeros is what room is filled with.
+var zeros [256 << 10]byte
 
 // stepPart: no more than one part in so many of the room that is left is reserved ahead for one class, since the other one
 // can not use it.
@@ -138,20 +147,39 @@ func (s *Store) grow(class int, n uint32) error {
 	}
 	step := max(need, uint32(min(s.options.ReserveStep, room/stepPart)/sectorSize))
 	step = min(step, most-have)
-	if !roll {
-		return s.extend(seg, step, need)
+	fill := class == classSmall
+	if fill {
+		step = max(need, min(step, fillStep/sectorSize))
 	}
-	return s.roll(class, step, need)
+	if !roll {
+		return s.extend(seg, step, need, fill)
+	}
+	return s.roll(class, step, need, fill)
+}
+
+// reserveRoom reserves sectors of a segment for the records to come, and fills them if wanted; not synced.
+func (s *Store) reserveRoom(f disk.File, sector, n uint32, fill bool) error {
+	off, size := int64(sector)*sectorSize, int64(n)*sectorSize
+	if err := s.reserveBlocks(f, off, size); err != nil || !fill {
+		return err
+	}
+	for end := off + size; off < end; {
+		n, err := f.WriteAt(zeros[:min(int64(len(zeros)), end-off)], off)
+		if err != nil {
+			return err
+		}
+		off += int64(n)
+	}
+	return nil
 }
 
 // extend makes the active segment's reservation longer by step sectors, at least by need.
-func (s *Store) extend(seg *segment, step, need uint32) error {
+func (s *Store) extend(seg *segment, step, need uint32, fill bool) error {
 	// Only the holder of the token changes allocated while the segment is active.
-	at := int64(seg.allocated) * sectorSize
-	err := s.reserveBlocks(seg.file, at, int64(step)*sectorSize)
+	err := s.reserveRoom(seg.file, seg.allocated, step, fill)
 	if errors.Is(err, honeyant.NoSpace) && step > need {
 		step = need
-		err = s.reserveBlocks(seg.file, at, int64(step)*sectorSize)
+		err = s.reserveRoom(seg.file, seg.allocated, step, fill)
 	}
 	if err != nil {
 		return s.growError(seg, err)
@@ -172,7 +200,7 @@ func (s *Store) growError(seg *segment, err error) error {
 }
 
 // roll makes a new active segment; the old one is sealed when its last writer is done.
-func (s *Store) roll(class int, step, need uint32) error {
+func (s *Store) roll(class int, step, need uint32, fill bool) error {
 	s.mu.Lock()
 	number := s.next
 	s.next++
@@ -190,10 +218,10 @@ func (s *Store) roll(class int, step, need uint32) error {
 	if err != nil {
 		return err
 	}
-	seg, blame, err := s.createSegment(number, step)
+	seg, blame, err := s.createSegment(number, step, fill)
 	if errors.Is(err, honeyant.NoSpace) && step > need {
 		step = need
-		seg, blame, err = s.createSegment(number, step)
+		seg, blame, err = s.createSegment(number, step, fill)
 	}
 	if blame {
 		return s.fail(s.newSegment(number, 0, nil), err)
