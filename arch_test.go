@@ -252,7 +252,7 @@ func params(ft *ast.FuncType) int {
 // widePackages may be larger, each for a reason.
 var widePackages = map[string]int{
 	"volume": 8000,  // the state of one inode is shared by reading, writing, names and the journal: split by concern, in files
-	"meta":   13000, // some 80 operations, one file of about 70 lines each: split by operation, not by package
+	"meta":   13200, // some 80 operations, one file of about 70 lines each: split by operation, not by package
 }
 
 var docPath = regexp.MustCompile(`\bdoc/[A-Za-z0-9_/-]+\.md\b`)
