@@ -19,7 +19,9 @@ type Keeper func(ctx context.Context, inos []honeyant.Ino, own bool)
 type keeperKey struct{}
 
 // leftLeaser is a Leaser that tells for how long its leases are in force still.
-type leftLeaser interface{ LeaseLeft() time.Duration }
+type leftLeaser interface {
+	LeaseLeft() (era uint64, left time.Duration)
+}
 
 // Keep tells keeper from now on what must be dropped; with the same volume at several mounts each has one. Calls with
 // a context that was given through are its user's. stop ends it.
@@ -178,12 +180,9 @@ func (v *Volume) leased(known func(*nameCache) bool) time.Duration {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if !n.present(s) || !known(n) {
+	era, left := l.LeaseLeft()
+	if n.owner != s || n.era != era || !known(n) { // left is of other leases, or nothing is known under them
 		return 0
-	}
-	left := l.LeaseLeft()
-	if era, ok := s.leaser.Era(); !ok || era != n.era {
-		return 0 // left may be of other leases
 	}
 	return left
 }

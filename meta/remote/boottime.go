@@ -7,9 +7,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bootTime is CLOCK_BOOTTIME, within bootError.
-func bootTime() time.Duration { return systemBoot.now() }
-
 var systemBoot = bootClock{clocks: goClocks, ask: askBootTime}
 
 // bootClock tells CLOCK_BOOTTIME, which goes on while the machine sleeps, without a system call for most questions: there is
@@ -34,8 +31,10 @@ const (
 	bootChance = 4                      // looks at which this thread may lose the processor
 )
 
-func (c *bootClock) now() time.Duration {
-	wall, mono := c.clocks()
+func (c *bootClock) now() time.Duration { return c.at(c.clocks()) }
+
+// at is now, which is wall and mono by the other two.
+func (c *bootClock) at(wall, mono time.Duration) time.Duration {
 	if l := c.last.Load(); l != nil {
 		on := mono - l.mono
 		if apart := wall - l.wall - on; on >= 0 && on < bootLasts && -bootApart < apart && apart < bootApart {
@@ -61,8 +60,9 @@ func (c *bootClock) look() time.Duration {
 
 var goBegan = time.Now()
 
-func goClocks() (wall, mono time.Duration) {
-	now := time.Now()
+func goClocks() (wall, mono time.Duration) { return goClocksAt(time.Now()) }
+
+func goClocksAt(now time.Time) (wall, mono time.Duration) {
 	return time.Duration(now.UnixNano()), now.Sub(goBegan)
 }
 

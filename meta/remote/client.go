@@ -44,9 +44,6 @@ func (o Options) withDefaults() Options {
 	if o.Attempt <= 0 {
 		o.Attempt = 3 * time.Second
 	}
-	if o.Clock == nil {
-		o.Clock = bootTime
-	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}

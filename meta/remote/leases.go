@@ -34,7 +34,13 @@ type moment struct {
 	boot time.Duration
 }
 
-func (o *Options) moment() moment { return moment{time.Now(), o.Clock()} }
+func (o *Options) moment() moment {
+	now := time.Now()
+	if o.Clock == nil {
+		return moment{now, systemBoot.at(goClocksAt(now))}
+	}
+	return moment{now, o.Clock()}
+}
 
 // since is the time from m to now.
 func (m moment) since(now moment) time.Duration { return max(now.at.Sub(m.at), now.boot-m.boot) }
@@ -121,15 +127,15 @@ func (s *Session) Era() (era uint64, ok bool) {
 	return s.leases.era, s.leases.inForce(now)
 }
 
-// LeaseLeft tells for how long leases are in force from now on; 0: they are not.
-func (s *Session) LeaseLeft() time.Duration {
+// LeaseLeft tells for how long from now on the leases of an era are in force; 0: they are not.
+func (s *Session) LeaseLeft() (era uint64, left time.Duration) {
 	now := s.o.moment()
 	s.leases.mu.Lock()
 	defer s.leases.mu.Unlock()
 	if !s.leases.inForce(now) {
-		return 0
+		return s.leases.era, 0
 	}
-	return s.leases.ttl - s.leases.sent.since(now)
+	return s.leases.era, s.leases.ttl - s.leases.sent.since(now)
 }
 
 // DoLeased is Do that asks for leases on what the answer speaks of, and tells what was granted, also with an error.
