@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -29,12 +30,13 @@ func keepAttrs(t *testing.T, rng *rand.Rand) {
 	c := volumetest.NewCluster(t, 1, 1<<30)
 	v, _ := c.OpenLeased(t, nil)
 	other, _ := c.OpenLeased(t, nil)
-	var mu sync.Mutex
+	var mu sync.Mutex // guards ino and told
+	var ino honeyant.Ino
 	told := false
-	through, stop := v.Keep(func(_ context.Context, inos []honeyant.Ino, _ bool) {
+	through, stop := v.Keep(func(_ context.Context, inos []honeyant.Ino, own bool) { // of own changes it may think that it knows
 		mu.Lock()
 		defer mu.Unlock()
-		told = true
+		told = told || !own && (inos == nil || slices.Contains(inos, ino))
 	})
 	defer stop()
 	ctx := through(bg)
@@ -43,7 +45,9 @@ func keepAttrs(t *testing.T, rng *rand.Rand) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ino := made.Ino
+	mu.Lock()
+	ino = made.Ino
+	mu.Unlock()
 	var kept honeyant.Attr
 	var while int // leases on attributes of bytes that were not committed
 	keep := func() {
@@ -132,4 +136,51 @@ func keepAttrs(t *testing.T, rng *rand.Rand) {
 	if while == 0 {
 		t.Fatal("no attributes of bytes that were not committed were kept")
 	}
+}
+
+// Who was told of size and times with bytes that are lost then is told that they are not so.
+func TestLostBytesAreToldOf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := volumetest.NewCluster(t, 1, 1<<30)
+		v, _ := c.OpenLeased(t, nil)
+		var mu sync.Mutex // guards told
+		told := map[honeyant.Ino]bool{}
+		through, stop := v.Keep(func(_ context.Context, inos []honeyant.Ino, own bool) {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, ino := range inos {
+				told[ino] = told[ino] || !own
+			}
+		})
+		defer stop()
+		ctx := through(bg)
+		d := mkdir(t, v, honeyant.RootIno, "d")
+		made, f, err := v.Create(ctx, volume.NewNode{Parent: d, Name: "f", Mode: 0o644}, readWrite, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Chunks.Fail(1, true)
+		if _, err := f.WriteAt(ctx, pattern(9000, 1), 0, volume.WriteFlags{}); err != nil {
+			t.Fatal(err)
+		}
+		a, err := v.GetAttr(ctx, made.Ino)
+		if err != nil || a.Size != 9000 || v.AttrLease(&a) <= 0 {
+			t.Fatal(a, err, v.AttrLease(&a))
+		}
+		mu.Lock()
+		clear(told)
+		mu.Unlock()
+		if err := f.Fsync(ctx, false); err == nil {
+			t.Fatal("no store takes anything, and fsync says that all is well")
+		}
+		synctest.Wait()
+		if a, err := v.GetAttr(ctx, made.Ino); err != nil || a.Size != 0 {
+			t.Fatal(a, err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if !told[made.Ino] {
+			t.Error("the size was told as 9,000, is 0, and nobody was told")
+		}
+	})
 }

@@ -10,8 +10,8 @@ import (
 
 // A Keeper is told what must not be kept outside of the volume any more, as a kernel keeps what it was answered:
 // these inodes, their names and attributes, nil for all. With own the change was made by a call that the keeper's own
-// user has made (see Keep) with ctx, under an exclusive lease: nobody else has seen it; or it is the commit of what was
-// written, which changes no name. It is called without locks, from many goroutines, and returns when they are gone;
+// user has made (see Keep) with ctx, under an exclusive lease: nobody else has seen it. Of the commit of what was written it is
+// told only if that changes what it may have been told (see inode.committed), and then after it. It is called without locks, from many goroutines, and returns when they are gone;
 // recalls are acknowledged and own changes are sent only after that.
 type Keeper func(ctx context.Context, inos []honeyant.Ino, own bool)
 
