@@ -114,7 +114,7 @@ func (in *inode) keepDirty(op *meta.SetAttr) bool {
 
 // trim drops dirty bytes at or past size, which is about to be cut, and tells how many. in.mu is held.
 func (in *inode) trim(size int64) (gone int64) {
-	in.dirty, gone = in.dirty.cut(size, in.v.pool.Put)
+	in.dirty, gone = in.dirty.Cut(size, in.v.pool.Put)
 	in.dirtyBytes -= gone
 	in.v.stats.dirty.Add(-gone)
 	if in.lingering && len(in.dirty) == 0 {

@@ -63,7 +63,7 @@ func (in *inode) commitReady(commit committer) bool {
 func (in *inode) together() int {
 	n, extents, chunks := 0, 0, 0
 	for _, f := range in.flights {
-		if !f.uploaded || f.err != nil || n > 0 && (f.keepTimes != in.flights[0].keepTimes || f.session != in.flights[0].session || f.runs[0].off < in.flights[n-1].runs.end()) {
+		if !f.uploaded || f.err != nil || n > 0 && (f.keepTimes != in.flights[0].keepTimes || f.session != in.flights[0].session || f.runs[0].Off < in.flights[n-1].runs.End()) {
 			break
 		}
 		extents, chunks = extents+len(f.extents), chunks+len(f.chunks)

@@ -11,6 +11,9 @@ import (
 // maxExtents bounds the extents remembered per inode (about 60 bytes each).
 const maxExtents = 8192
 
+// span is a range of file offsets [from, to).
+type span struct{ from, to int64 }
+
 // extentCache remembers what covers a file at one Version. Guarded by its inode's mu.
 type extentCache struct {
 	ext    []honeyant.Extent // ascending, not overlapping

@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/volume/dirty"
 )
 
 // flight is dirty bytes on their way. Once frozen its runs never change.
 type flight struct {
 	in        *inode
 	parent    honeyant.Ino // of a file that was just made
-	runs      runs
+	runs      dirty.Runs
 	bytes     int64
 	killPriv  bool
 	keepTimes bool          // the times were set after these bytes were written
@@ -114,7 +115,7 @@ func (in *inode) mayLinger() bool {
 		return false
 	case len(in.dirty) == 0: // what is on its way keeps the inode itself
 		return true
-	case in.dirty.end() < minPacked:
+	case in.dirty.End() < minPacked:
 		return false
 	}
 	if !in.lingering {
@@ -178,20 +179,20 @@ type load struct {
 func (f *flight) loads(packMax int) []load {
 	var all []load
 	for i, r := range f.runs {
-		if n := len(all); n > 0 && !f.alone(i, packMax) && !f.alone(all[n-1].to, packMax) && all[n-1].bytes+r.n <= packMax {
-			all[n-1].to, all[n-1].bytes = i, all[n-1].bytes+r.n
+		if n := len(all); n > 0 && !f.alone(i, packMax) && !f.alone(all[n-1].to, packMax) && all[n-1].bytes+r.N <= packMax {
+			all[n-1].to, all[n-1].bytes = i, all[n-1].bytes+r.N
 			continue
 		}
-		all = append(all, load{from: i, to: i, bytes: r.n})
+		all = append(all, load{from: i, to: i, bytes: r.N})
 	}
 	return all
 }
 
 // alone tells that run i is a chunk of its own.
-func (f *flight) alone(i, packMax int) bool { return f.runs[i].n > packMax/2 }
+func (f *flight) alone(i, packMax int) bool { return f.runs[i].N > packMax/2 }
 
 // inline tells that the flight needs no chunk.
-func (f *flight) inline() bool { return f.runs.end() <= honeyant.InlineLimit }
+func (f *flight) inline() bool { return f.runs.End() <= honeyant.InlineLimit }
 
 // upload puts the bytes into stores and fills in chunks and extents.
 func (f *flight) upload(ctx context.Context) error {
@@ -225,7 +226,7 @@ func (f *flight) upload(ctx context.Context) error {
 // putInline lets the bytes go with the metadata.
 func (f *flight) putInline() {
 	for _, r := range f.runs {
-		f.extents = append(f.extents, honeyant.Extent{Offset: uint64(r.off), Length: uint32(r.n), Inline: bytes.Clone(r.bytes())})
+		f.extents = append(f.extents, honeyant.Extent{Offset: uint64(r.Off), Length: uint32(r.N), Inline: bytes.Clone(r.Bytes())})
 	}
 }
 
@@ -237,7 +238,7 @@ func (f *flight) put(ctx context.Context, l load) (honeyant.ChunkRef, []honeyant
 	}
 	defer v.uploads.give()
 	id := f.session.newChunk()
-	data := f.runs[l.from].bytes()
+	data := f.runs[l.from].Bytes()
 	if l.to > l.from {
 		pack, err := v.packs.Take(ctx)
 		if err != nil {
@@ -249,7 +250,7 @@ func (f *flight) put(ctx context.Context, l load) (honeyant.ChunkRef, []honeyant
 	}
 	if l.to > l.from {
 		for _, r := range f.runs[l.from : l.to+1] {
-			data = append(data, r.bytes()...)
+			data = append(data, r.Bytes()...)
 		}
 	}
 	extents := extentsOf(f.runs[l.from:l.to+1], id, 0)
@@ -270,7 +271,7 @@ func (in *inode) land(n int) {
 		}
 		in.v.stats.flying.Add(-f.bytes)
 		for _, r := range f.runs {
-			in.v.pool.Put(r.buf)
+			in.v.pool.Put(r.Buf)
 		}
 		close(f.done)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/volume/dirty"
 )
 
 // inode is the state of one inode that is open here, or has bytes on their way.
@@ -44,7 +45,7 @@ type inode struct {
 
 // unsent is what was written and is not on its way yet.
 type unsent struct {
-	dirty      runs
+	dirty      dirty.Runs
 	dirtyBytes int64
 	dirtySince time.Time
 	lastWrite  honeyant.Time
@@ -141,10 +142,10 @@ func (in *inode) learn(a honeyant.Attr, sent time.Time) {
 
 // unflushed is the end of the bytes that are not committed. in.mu is held.
 func (in *inode) unflushed() (end uint64, any bool) {
-	end = uint64(in.dirty.end())
+	end = uint64(in.dirty.End())
 	any = len(in.dirty) > 0
 	for _, f := range in.flights {
-		end = max(end, uint64(f.runs.end()))
+		end = max(end, uint64(f.runs.End()))
 		any = true
 	}
 	return end, any

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/volume/dirty"
 )
 
 // packer carries flights of few bytes. Those of files that are held share chunks: what arrives while others are being
@@ -161,7 +162,7 @@ func (p *packer) store(ctx context.Context, s *session, flights []*flight) (hone
 	for _, f := range flights {
 		f.extents = extentsOf(f.runs, id, len(data))
 		for _, r := range f.runs {
-			data = append(data, r.bytes()...)
+			data = append(data, r.Bytes()...)
 		}
 	}
 	ref, err := v.store(ctx, flights[0].in, id, data)
@@ -174,14 +175,14 @@ func (p *packer) store(ctx context.Context, s *session, flights []*flight) (hone
 }
 
 // extentsOf says where runs are that lie one after the other in a chunk from at on.
-func extentsOf(all runs, id honeyant.ChunkID, at int) (extents []honeyant.Extent) {
+func extentsOf(all dirty.Runs, id honeyant.ChunkID, at int) (extents []honeyant.Extent) {
 	for _, r := range all {
-		if n := len(extents); n > 0 && extents[n-1].End() == uint64(r.off) {
-			extents[n-1].Length += uint32(r.n)
+		if n := len(extents); n > 0 && extents[n-1].End() == uint64(r.Off) {
+			extents[n-1].Length += uint32(r.N)
 		} else {
-			extents = append(extents, honeyant.Extent{Offset: uint64(r.off), Length: uint32(r.n), Chunk: id, ChunkOffset: uint32(at)})
+			extents = append(extents, honeyant.Extent{Offset: uint64(r.Off), Length: uint32(r.N), Chunk: id, ChunkOffset: uint32(at)})
 		}
-		at += r.n
+		at += r.N
 	}
 	return extents
 }

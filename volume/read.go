@@ -8,6 +8,7 @@ import (
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/meta"
+	"github.com/honeyant/honeyant/volume/dirty"
 )
 
 // maxRefetch is how often a read fetches extents again because chunks were gone [25].
@@ -149,9 +150,9 @@ func (in *inode) unlearn() {
 func (in *inode) plan(p []byte, off int64, pieces []piece, asked bool) (n int, left []piece, missing span) {
 	var one [4]span
 	gaps := append(one[:0], span{off, off + int64(len(p))})
-	gaps = in.dirty.copyOver(p, off, gaps)
+	gaps = copyOver(in.dirty, p, off, gaps)
 	for i := len(in.flights) - 1; i >= 0; i-- { // later ones lie over earlier ones
-		gaps = in.flights[i].runs.copyOver(p, off, gaps)
+		gaps = copyOver(in.flights[i].runs, p, off, gaps)
 	}
 	if len(gaps) == 0 {
 		return len(p), pieces, span{}
@@ -287,4 +288,29 @@ const maxPieces = 16
 
 func (v *Volume) readPiece(ctx context.Context, p piece) error {
 	return v.o.Chunks.Read(ctx, p.ref, p.dst, p.off)
+}
+
+// copyOver puts the bytes of rs of the spans into p, which stands for the file from base on, and
+// returns the spans that are left.
+func copyOver(rs dirty.Runs, p []byte, base int64, spans []span) []span {
+	if len(rs) == 0 || len(spans) == 0 {
+		return spans
+	}
+	var left []span
+	for _, s := range spans {
+		for i := rs.After(s.from); i < len(rs) && rs[i].Off < s.to; i++ {
+			r := rs[i]
+			if r.Off > s.from {
+				left = append(left, span{s.from, r.Off})
+				s.from = r.Off
+			}
+			upto := min(s.to, r.End())
+			copy(p[s.from-base:upto-base], r.Bytes()[s.from-r.Off:])
+			s.from = upto
+		}
+		if s.from < s.to {
+			left = append(left, s)
+		}
+	}
+	return left
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/meta"
 	"github.com/honeyant/honeyant/volume/buffers"
+	"github.com/honeyant/honeyant/volume/dirty"
 )
 
 // WriteAt writes p at off, or at the end in append mode. It returns when the bytes are in the
@@ -101,19 +102,19 @@ func (in *inode) buffer(ctx context.Context, p []byte, off int64, killPriv bool)
 	n := 0
 	for n < len(p) {
 		at := off + int64(n)
-		took, grown := in.dirty.write(p[n:], at)
+		took, grown := in.dirty.Write(p[n:], at)
 		if took > 0 {
 			in.grow(grown, killPriv)
 			n += took
 			in.sendFull(off + int64(n))
 			continue
 		}
-		left := in.dirty.gapAt(at, int64(len(p)-n))
-		if r := in.dirty.endingAt(at); r != nil && r.full() && r.buf.Class < pool.Top() {
-			if b := pool.Try(r.buf.Class + 1); b != nil {
-				copy(b.B, r.bytes())
-				pool.Put(r.buf)
-				r.buf = b
+		left := in.dirty.GapAt(at, int64(len(p)-n))
+		if r := in.dirty.EndingAt(at); r != nil && r.Full() && r.Buf.Class < pool.Top() {
+			if b := pool.Try(r.Buf.Class + 1); b != nil {
+				copy(b.B, r.Bytes())
+				pool.Put(r.Buf)
+				r.Buf = b
 				continue
 			}
 		}
@@ -128,7 +129,7 @@ func (in *inode) buffer(ctx context.Context, p []byte, off int64, killPriv bool)
 				return n, err
 			}
 		}
-		in.dirty = in.dirty.insert(&run{off: at, buf: b})
+		in.dirty = in.dirty.Insert(&dirty.Run{Off: at, Buf: b})
 	}
 	if len(in.dirty) >= maxRuns || in.dirtyBytes >= pool.Limit()/2 || pool.Waiting() {
 		in.freeze()
@@ -170,7 +171,7 @@ func (in *inode) grow(grown int, killPriv bool) {
 // sendFull sends everything as soon as the run that ends at off fills a whole chunk: the next one
 // is filled while this one is on its way. in.mu is held.
 func (in *inode) sendFull(off int64) {
-	if r := in.dirty.endingAt(off); r != nil && r.full() && r.buf.Class == in.v.pool.Top() {
+	if r := in.dirty.EndingAt(off); r != nil && r.Full() && r.Buf.Class == in.v.pool.Top() {
 		in.freeze()
 		in.streamEnd = off
 	}
