@@ -112,48 +112,77 @@ func (n *nameCache) tellWritten(ctx context.Context, ino honeyant.Ino, back bool
 // NameLease tells for how long from now it is certain that a name stands for ino (0: for nothing), if no Keeper is told
 // otherwise; 0: not at all.
 func (v *Volume) NameLease(parent honeyant.Ino, name string, ino honeyant.Ino) time.Duration {
-	return v.leased(func(n *nameCache) bool {
-		if name == "." || name == ".." {
-			return false
-		}
-		if child, held := v.journal.child(parent, name); held {
-			return child == ino
-		}
-		dir := n.usable(parent)
-		if dir == nil {
-			return false
-		}
-		e, ok := dir.entries[name]
-		return e.ino == ino && (ok || dir.complete)
-	})
+	return v.leased(func(n *nameCache) bool { return n.leasedName(parent, name, ino) })
+}
+
+// leasedName tells whether a name stands for ino, and stays that. n.mu is held.
+func (n *nameCache) leasedName(parent honeyant.Ino, name string, ino honeyant.Ino) bool {
+	if name == "." || name == ".." {
+		return false
+	}
+	if child, held := n.journal.child(parent, name); held {
+		return child == ino
+	}
+	dir := n.usable(parent)
+	if dir == nil {
+		return false
+	}
+	e, ok := dir.entries[name]
+	return e.ino == ino && (ok || dir.complete)
 }
 
 // AttrLease tells for how long from now it is certain that an inode's attributes are a, if no Keeper is told otherwise;
 // 0: not at all. With bytes that are not committed it is if the inode is held, for committing them changes nothing that is seen (see committed).
 func (v *Volume) AttrLease(a *honeyant.Attr) time.Duration {
-	in := v.peek(a.Ino)
-	if in == nil {
-		return v.leased(func(n *nameCache) bool { return n.leasedAttr(a) })
-	}
-	defer in.release()
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if _, any := in.unflushed(); !any {
-		return v.leased(func(n *nameCache) bool { return n.leasedAttr(a) })
-	}
+	in, done := v.look(a.Ino)
+	defer done()
 	return v.leased(func(n *nameCache) bool {
-		held, ok := n.journal.holdsAttr(a.Ino)
-		return ok && !in.asking() && in.merged(held) == *a
+		b, ok := n.leasedAttr(a.Ino, in)
+		return ok && b == *a
 	})
 }
 
-// leasedAttr tells whether an inode's attributes are a, and stay that. n.mu is held.
-func (n *nameCache) leasedAttr(a *honeyant.Attr) bool {
-	if held, ok := n.journal.holdsAttr(a.Ino); ok {
-		return held == *a
+// EntryLease tells what is remembered of what a name stands for, and for how long from now it is certain that these are its
+// attributes, and the name stands for it, if no Keeper is told otherwise; 0: not at all, or it would have to be asked for.
+func (v *Volume) EntryLease(parent honeyant.Ino, name string, ino honeyant.Ino) (a honeyant.Attr, left time.Duration) {
+	in, done := v.look(ino)
+	defer done()
+	left = v.leased(func(n *nameCache) (ok bool) {
+		a, ok = n.leasedAttr(ino, in)
+		return ok && n.leasedName(parent, name, ino) && n.inodes[ino].givenAway()
+	})
+	return a, left
+}
+
+// look locks what is open, or written, of an inode; nil if nothing is.
+func (v *Volume) look(ino honeyant.Ino) (in *inode, done func()) {
+	if in = v.peek(ino); in == nil {
+		return nil, func() {}
 	}
-	k := n.usable(a.Ino)
-	return k != nil && k.known && k.attr == *a
+	in.mu.Lock()
+	return in, func() {
+		in.mu.Unlock()
+		in.release()
+	}
+}
+
+// leasedAttr tells the attributes that an inode, of which in is open, has, and keeps; ok false: not certain. n.mu and in.mu are held.
+func (n *nameCache) leasedAttr(ino honeyant.Ino, in *inode) (a honeyant.Attr, ok bool) {
+	a, held := n.journal.holdsAttr(ino)
+	if !held {
+		k := n.usable(ino)
+		if k == nil || !k.known {
+			return a, false
+		}
+		a = k.attr
+	}
+	if in == nil {
+		return a, true
+	}
+	if _, any := in.unflushed(); any && (!held || in.asking()) {
+		return a, false
+	}
+	return in.merged(a), in.newest(a) == a
 }
 
 // InodeLease tells for how long from now it is certain that nobody else changes an inode, or a directory's names, if no Keeper is told

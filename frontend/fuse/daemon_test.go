@@ -73,7 +73,7 @@ func TestServe(t *testing.T) {
 			v = cluster.Open(t, change)
 		}
 		fs := fuse.New(v, fuse.Options{Incarnation: 1, Deadline: 10 * time.Second, Log: log, KernelCache: keep && os.Getenv(noKernelEnv) == "", Calm: calm})
-		m, err := fuse.NewMount(t.Context(), fs, path, fuse.MountOptions{Transport: transport(), Log: log, Debug: os.Getenv("HONEYANT_FUSE_DEBUG") != "", ReadDirPlus: os.Getenv("HONEYANT_FUSE_PLUS") != ""})
+		m, err := fuse.NewMount(t.Context(), fs, path, fuse.MountOptions{Transport: transport(), Log: log, Debug: os.Getenv("HONEYANT_FUSE_DEBUG") != ""})
 		if err != nil {
 			fmt.Println("FAILED", err)
 			t.Fatal(err)

@@ -125,6 +125,17 @@ func (d *device) expireInode(ino uint64, off, length int64) (known bool, err err
 	return true, err
 }
 
+// expiresNames tells whether the kernel is one that can be told to forget names, Linux 6.16, as far as its version says.
+func expiresNames() bool {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return false
+	}
+	var major, minor int
+	_, err := fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &major, &minor)
+	return err == nil && (major > 6 || major == 6 && minor >= 16)
+}
+
 // keep lets the kernel keep attributes, and names if it can be told to forget them. stop takes it all back, and forget is
 // called when the kernel keeps nothing any more.
 func (fs *FS) keep(fd int, path string, forget func(), log *slog.Logger) (stop func(), err error) {

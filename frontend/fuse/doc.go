@@ -27,8 +27,9 @@
 //	    LOOKUP, CREATE, MKDIR ..., which carry the connection's epoch of before the request (INC_EPOCH), attributes in
 //	    answers to GETATTR and LOOKUP, where attr_version tells an older answer (INVAL_INODE), or the kernel says
 //	    that it does not know the inode yet and is told again; for that reason also with an inode that was just made.
-//	    Never in answers to SETATTR, READDIRPLUS, or to a CREATE that finds the file there, where nothing tells. Notices
-//	    of names and attributes take no lock that a request holds. [14]
+//	    Names in answers to READDIRPLUS carry the epoch of when they are taken in: a drop of the directory waits for that
+//	    (keep_entries.go). Never in answers to SETATTR, or to a CREATE that finds the file there, where nothing tells.
+//	    Notices of names and attributes take no lock that a request holds. [14]
 //	F9  A kernel that makes a change itself, under an exclusive lease, is told of attributes alone: its names are in
 //	    order (doc/decisions/0006). Names are not expired while anything is mounted below (below.go).
 //

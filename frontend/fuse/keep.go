@@ -2,6 +2,8 @@ package fuse
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -31,8 +33,10 @@ type kept struct {
 	names promises                  // by directory
 	attrs promises                  // by inode
 	acls  map[honeyant.Ino]struct{} // inodes with ACLs, which the kernel keeps without a timeout
-	lists map[honeyant.Ino]struct{} // directories whose listings it may keep, likewise
+	lists map[honeyant.Ino]*list    // directories whose listings it may keep, likewise
 	stores
+
+	arriving map[listing]time.Time // listings with names that it may not have taken in yet, by when they were answered
 
 	expiries, invalidations, given atomic.Uint64
 }
@@ -89,7 +93,7 @@ func newKept(calm time.Duration) *kept {
 	return &kept{
 		quiet: calm, tells: make(chan struct{}, 1), below: func() bool { return false },
 		names: promises{of: map[honeyant.Ino]promise{}}, attrs: promises{of: map[honeyant.Ino]promise{}},
-		acls: map[honeyant.Ino]struct{}{}, lists: map[honeyant.Ino]struct{}{},
+		acls: map[honeyant.Ino]struct{}{}, lists: map[honeyant.Ino]*list{}, arriving: map[listing]time.Time{},
 		stores: stores{under: map[honeyant.Ino]int{}, writers: map[honeyant.Ino]int{}, free: make(chan []byte, storesMost)},
 	}
 }
@@ -307,10 +311,14 @@ func (k *kept) turn() bool {
 
 // expire tells the kernel. What was given from now on stays in the tables.
 func (k *kept) expire(inos []honeyant.Ino) bool {
-	names, attrs, lists := k.take(inos)
+	names, attrs, lists, late := k.take(inos)
 	ok := k.forgetListings(lists)
 	if names {
-		ok = k.forgetNames()
+		ok = k.forgetNames() && ok
+	}
+	if len(late) > 0 {
+		k.awaitListings(late)
+		ok = k.forgetNames() && ok
 	}
 	unknown := attrs[:0]
 	for _, a := range attrs {
@@ -345,10 +353,11 @@ type givenAttr struct {
 	made time.Time
 }
 
-// take takes out of the tables what is to be dropped.
-func (k *kept) take(inos []honeyant.Ino) (names bool, attrs []givenAttr, lists []honeyant.Ino) {
+// take takes out of the tables what is to be dropped; late are those directories of which names are on their way.
+func (k *kept) take(inos []honeyant.Ino) (names bool, attrs []givenAttr, lists []honeyant.Ino, late map[honeyant.Ino]bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	arriving := k.underway()
 	one := func(ino honeyant.Ino) {
 		p, attr := k.attrs.of[ino]
 		_, acl := k.acls[ino]
@@ -380,10 +389,13 @@ func (k *kept) take(inos []honeyant.Ino) (names bool, attrs []givenAttr, lists [
 			names = true
 		}
 	}
-	if names {
-		clear(k.names.of)
+	if names { // what arrives later is as good as new
+		maps.DeleteFunc(k.names.of, func(dir honeyant.Ino, _ promise) bool { return !arriving[dir] })
 	}
-	return names, attrs, lists
+	if inos != nil {
+		maps.DeleteFunc(arriving, func(dir honeyant.Ino, _ bool) bool { return !slices.Contains(inos, dir) })
+	}
+	return names, attrs, lists, arriving
 }
 
 // awaitInode makes the kernel forget attributes of an inode that it did not know when it was told first: an answer that

@@ -22,9 +22,49 @@ func (k *kept) list(dir honeyant.Ino, lease func() time.Duration) bool {
 		k.drop(context.Background(), nil, false)
 		k.mu.Lock()
 	}
-	k.lists[dir] = struct{}{}
+	if k.lists[dir] == nil {
+		k.lists[dir] = &list{}
+	}
 	k.mu.Unlock()
 	return lease() >= keptLeast // else it was dropped before it was noted
+}
+
+// list is what is known of a directory whose listing the kernel may keep.
+type list struct {
+	searched bool      // names were looked up in it meanwhile
+	names    time.Time // until when it keeps those that came with the listing
+}
+
+// searched notes that a name was looked up that stands for something.
+func (k *kept) searched(dir honeyant.Ino) {
+	if !k.namesOn.Load() {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if l := k.lists[dir]; l != nil {
+		l.searched = true
+	}
+}
+
+// brought notes for how long the kernel keeps names that a listing has brought.
+func (k *kept) brought(dir honeyant.Ino, left time.Duration) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if l := k.lists[dir]; l != nil {
+		l.names = time.Now().Add(left)
+	}
+}
+
+// stale tells whether a listing is better asked for again, since it brings names that would be looked up one by one.
+func (k *kept) stale(dir honeyant.Ino) bool {
+	if !k.namesOn.Load() {
+		return false
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	l := k.lists[dir]
+	return l != nil && l.searched && time.Now().After(l.names)
 }
 
 // relist is for each answer to a listing that the kernel keeps.

@@ -30,13 +30,12 @@ type MountOptions struct {
 	ReadAheadKB int  // how far the kernel reads ahead, KiB; default 1024; needs root to take effect
 	// MaxInflight bounds the buffers of requests under way, in bytes; default 8 MiB (rule 37).
 	MaxInflight int
-	// ReadDirPlus lets listings carry attributes. Without caching the kernel throws them away and
-	// asks again, so that it only costs.
-	ReadDirPlus bool
 	// Transport is how requests come; default auto.
 	Transport Transport
 	Debug     bool // log each request
 	Log       *slog.Logger
+
+	plus bool // listings bring names and attributes (keep_entries.go); a kernel that does not keep them asks again nevertheless
 }
 
 func (o *MountOptions) setDefaults() {
@@ -84,7 +83,7 @@ func ServerOptions(o MountOptions) *gofuse.MountOptions {
 		DirectMountStrict:       os.Geteuid() == 0,
 		ExtraCapabilities:       capabilities,
 		DisabledCapabilities:    gofuse.CAP_WRITEBACK_CACHE | gofuse.CAP_PASSTHROUGH,
-		DisableReadDirPlus:      !o.ReadDirPlus,
+		DisableReadDirPlus:      !o.plus,
 		Debug:                   o.Debug,
 		Logger:                  log.New(slogWriter{o.Log}, "", 0),
 		PanicHandler: func(v any) gofuse.Status {
@@ -162,6 +161,7 @@ func NewMount(ctx context.Context, fs *FS, path string, o MountOptions) (*Mount,
 func connect(fs *FS, path string, o MountOptions) (c *Connection, stop func(), err error) {
 	forget := func() {}
 	if fs.options.KernelCache { // before the first request, which may be answered before Connect returns
+		o.plus = expiresNames()
 		var through func(context.Context) context.Context
 		through, forget = fs.volume.Keep(fs.kept.drop)
 		fs.root = through(fs.root)

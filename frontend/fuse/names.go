@@ -38,6 +38,7 @@ func (fs *FS) Lookup(cancel <-chan struct{}, h *gofuse.InHeader, name string, ou
 		}
 		return status(c.told(err))
 	}
+	fs.kept.searched(parent)
 	fs.entry(&a, out)
 	out.SetEntryTimeout(fs.keepName(parent, name, a.Ino, since))
 	out.SetAttrTimeout(fs.keepAttr(&a, asker{since, h.Pid}))
