@@ -127,3 +127,28 @@ func BenchmarkGetAttr(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkListRemembered lists a large directory that is remembered whole.
+func BenchmarkListRemembered(b *testing.B) {
+	const files = 20_000
+	c := volumetest.NewCluster(b, 1, 1<<40)
+	maker := c.Open(b, nil)
+	dir := mkdir(b, maker, honeyant.RootIno, "d")
+	for i := range files {
+		if _, err := maker.Make(bg, volume.NewNode{Parent: dir, Name: fmt.Sprint(i), Mode: honeyant.ModeFile}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	v, s := c.OpenLeased(b, func(o *volume.Options) { o.NameMemory = 64 << 20 })
+	names(b, v, dir)
+	asked := s.All()
+	for b.Loop() {
+		if n := len(names(b, v, dir)); n != files {
+			b.Fatal(n)
+		}
+	}
+	if n := s.All() - asked; n > 0 {
+		b.Fatal(n, "requests")
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/files, "ns/name")
+}

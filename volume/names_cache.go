@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"container/list"
 	"slices"
+	"sort"
 	"sync"
 	"sync/atomic"
 
@@ -62,6 +63,7 @@ type knownInode struct {
 	names      []string          // of all xattrs
 	allNames   bool
 	entries    map[string]knownEntry
+	order      []listedName // of entries, nil: not known
 	complete   bool         // entries are all there are
 	shed       int          // how often entries were forgotten for want of room
 	listed     bool         // entries up to this cookie and name are all there are
@@ -204,7 +206,7 @@ func (n *nameCache) uncharge(k *knownInode) {
 	n.bytes -= k.bytes - knownInodeCost
 	k.bytes = knownInodeCost
 	k.shed++
-	k.entries, k.complete, k.listed = nil, false, false
+	k.entries, k.order, k.complete, k.listed = nil, nil, false, false
 	k.xattrs, k.names, k.allNames, k.target = nil, nil, false, ""
 }
 
@@ -227,6 +229,7 @@ func (n *nameCache) setName(dir honeyant.Ino, name string, e knownEntry) {
 		if k.entries == nil {
 			return // it has become too large
 		}
+		k.order = nil
 	}
 	k.entries[name] = e
 }
@@ -310,12 +313,21 @@ func (n *nameCache) list(op *meta.ReadDir) (meta.Reply, error, bool) {
 		return nil, nil, false
 	}
 	reply := &meta.ReadDirReply{EOF: true, Plus: op.Plus}
-	for name, e := range dir.entries {
-		cookie := meta.NameCookie(name)
-		if e.ino == 0 || cookie < op.Cookie || cookie == op.Cookie && (op.Cookie != 0 && op.After == "" || name <= op.After) {
+	all := dir.inOrder()
+	from := sort.Search(len(all), func(i int) bool {
+		l := &all[i]
+		return l.cookie > op.Cookie || l.cookie == op.Cookie && op.After != "" && l.name > op.After
+	})
+	for _, l := range all[from:] {
+		e := dir.entries[l.name]
+		if e.ino == 0 {
 			continue
 		}
-		d := meta.DirEntry{Name: name, Ino: e.ino, Type: e.kind, Cookie: cookie}
+		if limit := int(op.Limit); limit > 0 && len(reply.Entries) == limit {
+			reply.EOF = false
+			break
+		}
+		d := meta.DirEntry{Name: l.name, Ino: e.ino, Type: e.kind, Cookie: l.cookie}
 		if op.Plus {
 			if a, ok := n.journal.attr(e.ino); ok {
 				d.Attr = a
@@ -327,13 +339,27 @@ func (n *nameCache) list(op *meta.ReadDir) (meta.Reply, error, bool) {
 		}
 		reply.Entries = append(reply.Entries, d)
 	}
-	slices.SortFunc(reply.Entries, func(a, b meta.DirEntry) int {
-		return cmp.Or(cmp.Compare(a.Cookie, b.Cookie), cmp.Compare(a.Name, b.Name))
-	})
-	if limit := int(op.Limit); limit > 0 && len(reply.Entries) > limit {
-		reply.Entries, reply.EOF = slices.Clone(reply.Entries[:limit]), false
-	}
 	return reply, nil, true
+}
+
+// listedName is a name, or what was one, at its place in the listing.
+type listedName struct {
+	cookie uint64
+	name   string
+}
+
+// inOrder are all names in the order of the listing. n.mu is held.
+func (k *knownInode) inOrder() []listedName {
+	if k.order == nil {
+		k.order = make([]listedName, 0, len(k.entries))
+		for name := range k.entries {
+			k.order = append(k.order, listedName{meta.NameCookie(name), name})
+		}
+		slices.SortFunc(k.order, func(a, b listedName) int {
+			return cmp.Or(cmp.Compare(a.cookie, b.cookie), cmp.Compare(a.name, b.name))
+		})
+	}
+	return k.order
 }
 
 // moment is to be taken before a request is sent whose answer may be remembered.
