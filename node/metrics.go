@@ -124,6 +124,11 @@ func (n *Node) mountMetrics(w io.Writer, gauge func(string, uint64)) {
 	metrics.WriteCounterUint64(w, "honeyant_volume_lost_writes_total", st.LostWrites)
 	metrics.WriteCounterUint64(w, "honeyant_volume_cache_hits_total", st.CacheHits)
 	metrics.WriteCounterUint64(w, "honeyant_volume_cache_misses_total", st.CacheMisses)
+	gauge("honeyant_volume_remembered_inodes", uint64(st.Names.Inodes))
+	gauge("honeyant_volume_remembered_bytes", uint64(max(0, st.Names.Bytes)))
+	metrics.WriteCounterUint64(w, "honeyant_volume_names_hits_total", st.Names.Hits)
+	metrics.WriteCounterUint64(w, "honeyant_volume_names_misses_total", st.Names.Misses)
+	metrics.WriteCounterUint64(w, "honeyant_volume_names_recalled_total", st.Names.Recalls)
 	for _, path := range slices.Sorted(maps.Keys(list)) {
 		requests := list[path].fs.Requests()
 		for _, op := range slices.Sorted(maps.Keys(requests)) {
