@@ -22,6 +22,9 @@ type walk struct {
 	large  bool      // it does not fit into memory
 	habit  *habit
 	page   *dirPage // under way
+
+	upTo     uint64 // pages that followed each other brought what is there up to this cookie and name
+	lastName string // "
 }
 
 type walkKey struct {
@@ -117,11 +120,17 @@ func (n *nameCache) turned(op *meta.ReadDir, r *meta.ReadDirReply, names bool) {
 	for i := range r.Entries {
 		e := &r.Entries[i]
 		k := n.inodes[e.Ino]
-		if names {
+		if names && (k != nil || !n.journal.has(e.Ino)) { // what is held needs no page, and says nothing of them
 			w.brought(k, func(k *knownInode) **walk { return &k.walk })
 		}
 		if e.Told {
 			data.brought(k, func(k *knownInode) **walk { return &k.readWalk })
+		}
+	}
+	if count := len(r.Entries); op.Cookie == w.upTo && op.After == w.lastName {
+		w.upTo, w.lastName = math.MaxUint64, ""
+		if !r.EOF && count > 0 {
+			w.upTo, w.lastName = r.Entries[count-1].Cookie, r.Entries[count-1].Name
 		}
 	}
 	if count := len(r.Entries); op.Cookie == 0 && op.After == "" && !r.EOF && count > 0 {
@@ -211,7 +220,7 @@ func (n *nameCache) page(s *session, op meta.Op) (p *dirPage, mine bool) {
 	}
 	now := time.Now()
 	if now.Sub(w.last) > walkPause {
-		w.misses = 0
+		w.misses, w.upTo, w.lastName = 0, 0, ""
 	}
 	w.last = now
 	w.misses++
@@ -245,7 +254,9 @@ func (n *nameCache) namePage(w *walk, ask *meta.ReadDir, cookie uint64) bool {
 	}
 	switch {
 	case whole && len(dir.entries) <= int(ask.Limit):
-	case w.large || dir != nil && dir.complete || n.journal.has(w.key.dir): // the journal knows the names of what it holds
+	case !w.large && n.journal.has(w.key.dir) && cookie > w.upTo: // the journal knows the names of what it holds
+		ask.Cookie, ask.After = w.upTo, w.lastName
+	case w.large || dir != nil && dir.complete || n.journal.has(w.key.dir):
 		ask.Cookie = cookie - 1
 	case dir != nil && dir.listed:
 		ask.Cookie, ask.After = dir.cookie, dir.lastName

@@ -187,3 +187,44 @@ func TestManyWaitForOnePage(t *testing.T) {
 		})
 	}
 }
+
+// What was let go of, since much is held, costs a few requests in a walk, too, though its directories are held.
+func TestWalkOverWhatWasLetGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const dirs, files = 40, 400
+		c := volumetest.NewCluster(t, 1, 1<<30)
+		v, s := c.OpenLeased(t, nil)
+		var made []honeyant.Ino
+		for i := range dirs {
+			made = append(made, mkdir(t, v, honeyant.RootIno, fmt.Sprint("d", i)))
+		}
+		for i := range files {
+			for _, dir := range made {
+				if _, err := v.Make(bg, volume.NewNode{Parent: dir, Name: fmt.Sprintf("f%05d", i), Mode: honeyant.ModeFile | 0o644}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if err := v.Sync(bg); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Second)
+		let := dirs*files - int64(v.Stats().Journal.Held)
+		before := s.All()
+		for _, dir := range made {
+			for i := range files {
+				lookup(t, v, dir, fmt.Sprintf("f%05d", i))
+			}
+		}
+		n := s.All() - before
+		t.Logf("%d requests for %d inodes that are not held", n, let)
+		for code := range s.Calls {
+			if k := s.Calls[code].Load(); k > 0 {
+				t.Log(meta.Code(code), k)
+			}
+		}
+		if let < 1000 || n > let/10 {
+			t.Errorf("%d requests for %d inodes that are not held", n, let)
+		}
+	})
+}
