@@ -144,13 +144,17 @@ func (a *Agent) Resolve(node honeyant.NodeID) (string, bool) {
 // Wake sends a heartbeat now.
 func (a *Agent) Wake() { notify(a.wake) }
 
-// Fresh tells whether the map is young enough to serve peers by (C3). Errors: Unavailable.
+// Fresh tells whether the map is young enough to serve peers by (C3), as that of a node that leads is: others wait for it at
+// once, while its own heartbeat may still be waiting for the leader before it. Errors: Unavailable.
 // What a node needs to get a map, and what voters need to elect a leader, must not ask it:
 // rpc.ProtoControl, rpc.ProtoRaft, rpc.ProtoMirror and rpc.ProtoJoin.
 func (a *Agent) Fresh() error {
 	a.mu.Lock()
 	fresh := a.fresh
 	a.mu.Unlock()
+	if a.o.Tracker != nil && a.o.Tracker.Map() != nil {
+		return nil
+	}
 	if fresh.IsZero() {
 		return honeyant.E("cluster.Fresh", honeyant.Unavailable, a.o.Identity.Self().String(), errors.New("the node has not heard from the leader yet"))
 	}

@@ -291,6 +291,30 @@ func TestLeaderChange(t *testing.T) {
 	})
 }
 
+// A node that was cut off is elected as soon as it is back: it serves its peers although its own heartbeat still waits for the
+// leader before it.
+func TestNewLeaderIsFreshAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newColony(t, 3)
+		wait(3 * time.Second)
+		c.world.Isolate(3)
+		wait(12 * time.Second)
+		if c.nodes[3].agent.Fresh() == nil {
+			t.Error("fresh though it is cut off")
+		}
+		c.s.lead(3)
+		c.nodes[3].tracker.Lead(2)
+		wait(100 * time.Millisecond)
+		if err := c.nodes[3].agent.Fresh(); err != nil {
+			t.Errorf("the new leader is not fresh: %v", err)
+		}
+		c.nodes[3].tracker.Resign()
+		if c.nodes[3].agent.Fresh() == nil {
+			t.Error("fresh though it does not lead any more and has heard of nobody")
+		}
+	})
+}
+
 // All are stale after a restart with a new leader: nothing may wait for freshness to get it.
 func TestColdStartFromMapsOnDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -57,8 +57,8 @@ type client struct {
 	last honeyant.NodeID               // answered as the leader, or was named by one that does not lead
 	turn int                           // next candidate
 	mute map[honeyant.NodeID]time.Time // nodes that did not answer for long, and when that was
-	// heard is told which node has answered as the leader; may be nil.
-	heard func(honeyant.NodeID)
+	// also learns what this one finds out of nodes, that one leads, or is silent; may be nil.
+	also *client
 }
 
 const (
@@ -153,6 +153,9 @@ func (c *client) attempt(ctx context.Context, q *question) error {
 			silence = 0
 		}
 		c.forget(node, silence)
+		if c.also != nil && silence >= muteAfter {
+			c.also.forget(node, silence)
+		}
 		if errors.Is(err, honeyant.Invalid) || errors.Is(err, honeyant.Corrupt) {
 			return err // it can not be sent
 		}
@@ -172,8 +175,8 @@ func (c *client) attempt(ctx context.Context, q *question) error {
 		return a.err("remote.Do", node)
 	}
 	c.follow(0, node)
-	if c.heard != nil {
-		c.heard(node)
+	if c.also != nil {
+		c.also.follow(0, node)
 	}
 	if q.decode == nil {
 		return nil
@@ -237,13 +240,6 @@ func (c *client) follow(node, leader honeyant.NodeID) {
 		delete(c.mute, leader) // it has answered
 	}
 	c.last = leader
-}
-
-// unmute notes that a node has answered somebody else.
-func (c *client) unmute(id honeyant.NodeID) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.mute, id)
 }
 
 // forget drops what was known if it was node, which has not answered for so long.

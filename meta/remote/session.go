@@ -61,7 +61,7 @@ func Open(ctx context.Context, o Options) (*Session, error) {
 		return nil, honeyant.E("remote.Open", honeyant.Internal, "", errors.New("not a session's reply"))
 	}
 	s := &Session{
-		c: c, control: &client{o: o, heard: c.unmute}, o: o, id: r.Session, incarnation: r.Incarnation, slots: newSlotTable(), opens: newOpenFiles(),
+		c: c, control: &client{o: o, also: c}, o: o, id: r.Session, incarnation: r.Incarnation, slots: newSlotTable(), opens: newOpenFiles(),
 		born: sent, wake: make(chan struct{}, 1),
 	}
 	s.epoch.Store(r.Epoch)

@@ -36,3 +36,27 @@ func TestSilentLeaderIsAskedOnce(t *testing.T) {
 		}
 	})
 }
+
+// TestSilenceIsKnownToAll: an operation does not ask a leader whose silence the renewals have met already.
+func TestSilenceIsKnownToAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := founded(t)
+		s := c.open(c.options())
+		must(t, s, create("before"))
+		c.setCut(func(node honeyant.NodeID, _ rpc.Method, after bool) error {
+			if node != 1 || after {
+				return nil
+			}
+			time.Sleep(2 * time.Second)
+			return honeyant.E("test", honeyant.Unavailable, node.String(), errors.New("silence"))
+		})
+		c.stop(0)
+		c.lead(1)
+		time.Sleep(3500 * time.Millisecond)
+		began := time.Now()
+		must(t, s, create("after"))
+		if took := time.Since(began); took > 500*time.Millisecond {
+			t.Errorf("with a leader that the renewals have found, an operation took %s", took)
+		}
+	})
+}
