@@ -70,14 +70,15 @@ func (fs *FS) ReadDir(cancel <-chan struct{}, in *gofuse.ReadIn, out *gofuse.Dir
 // ReadDirPlus lists names, and with them what is remembered of what they stand for, so that the kernel need not look it up.
 func (fs *FS) ReadDirPlus(cancel <-chan struct{}, in *gofuse.ReadIn, out *gofuse.DirEntryList) gofuse.Status {
 	var all []listed
+	rich := fs.kept.namesOn.Load()
 	d, status := fs.list(cancel, in, func(e gofuse.DirEntry) bool {
 		entry := out.AddDirLookupEntry(e) // node ID 0: "look it up yourself"
-		if entry != nil && e.Off > afterDotDot {
+		if entry != nil && e.Off > afterDotDot && rich {
 			all = append(all, listed{e.Name, honeyant.Ino(e.Ino), entry})
 		}
 		return entry != nil
 	})
-	if d != nil {
+	if status == gofuse.OK && len(all) > 0 {
 		fs.enrich(d.open.Ino(), in, all)
 	}
 	return status
@@ -92,9 +93,6 @@ type listed struct {
 
 // enrich adds what is remembered, and good for a while, to an answer.
 func (fs *FS) enrich(dir honeyant.Ino, in *gofuse.ReadIn, all []listed) {
-	if len(all) == 0 || !fs.kept.namesOn.Load() {
-		return
-	}
 	since := fs.kept.begin()
 	names := fs.kept.entries(listing{dir, in.Fh}, since, func() time.Duration { return fs.volume.InodeLease(dir) })
 	if names == 0 {

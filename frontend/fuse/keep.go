@@ -30,10 +30,10 @@ type kept struct {
 
 	mu    spin.Mutex // guards what follows
 	gen   uint64
-	names promises                  // by directory
-	attrs promises                  // by inode
-	acls  map[honeyant.Ino]struct{} // inodes with ACLs, which the kernel keeps without a timeout
-	lists map[honeyant.Ino]*list    // directories whose listings it may keep, likewise
+	names promises                   // by directory
+	attrs promises                   // by inode
+	acls  map[honeyant.Ino]struct{}  // inodes with ACLs, which the kernel keeps without a timeout
+	lists map[honeyant.Ino]*keptList // directories whose listings it may keep, likewise
 	stores
 
 	arriving map[listing]time.Time // listings with names that it may not have taken in yet, by when they were answered
@@ -93,7 +93,7 @@ func newKept(calm time.Duration) *kept {
 	return &kept{
 		quiet: calm, tells: make(chan struct{}, 1), below: func() bool { return false },
 		names: promises{of: map[honeyant.Ino]promise{}}, attrs: promises{of: map[honeyant.Ino]promise{}},
-		acls: map[honeyant.Ino]struct{}{}, lists: map[honeyant.Ino]*list{}, arriving: map[listing]time.Time{},
+		acls: map[honeyant.Ino]struct{}{}, lists: map[honeyant.Ino]*keptList{}, arriving: map[listing]time.Time{},
 		stores: stores{under: map[honeyant.Ino]int{}, writers: map[honeyant.Ino]int{}, free: make(chan []byte, storesMost)},
 	}
 }

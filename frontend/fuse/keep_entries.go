@@ -25,6 +25,9 @@ const listingsMost = 1024
 func (k *kept) entries(l listing, since uint64, lease func() time.Duration) time.Duration {
 	k.mu.Lock()
 	if len(k.arriving) >= listingsMost {
+		k.underway() // forgets those of long ago
+	}
+	if len(k.arriving) >= listingsMost {
 		k.mu.Unlock()
 		return 0
 	}
@@ -44,7 +47,7 @@ func (k *kept) arrived(l listing) {
 	delete(k.arriving, l)
 }
 
-// underway lists directories of which answers are on their way. k.mu is held.
+// underway lists directories of which answers may be on their way, and forgets what certainly has arrived. k.mu is held.
 func (k *kept) underway() map[honeyant.Ino]bool {
 	if len(k.arriving) == 0 {
 		return nil

@@ -23,14 +23,14 @@ func (k *kept) list(dir honeyant.Ino, lease func() time.Duration) bool {
 		k.mu.Lock()
 	}
 	if k.lists[dir] == nil {
-		k.lists[dir] = &list{}
+		k.lists[dir] = &keptList{}
 	}
 	k.mu.Unlock()
 	return lease() >= keptLeast // else it was dropped before it was noted
 }
 
-// list is what is known of a directory whose listing the kernel may keep.
-type list struct {
+// keptList is what is known of a directory whose listing the kernel may keep.
+type keptList struct {
 	searched bool      // names were looked up in it meanwhile
 	names    time.Time // until when it keeps those that came with the listing
 }
