@@ -7,6 +7,7 @@ import (
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/meta"
+	"github.com/honeyant/honeyant/volume/extents"
 )
 
 // commitReady commits flights from the front for as long as they are uploaded; false: commit refused to, and they are still
@@ -88,7 +89,7 @@ func (in *inode) committed(n int, reply *meta.CommitReply, sent time.Time, exten
 	known, told := in.known && reply.Attr.Version == in.attr.Version+1, in.merged(in.attr)
 	// If nobody else changed the file in between, what is remembered stays right with the new extents put in.
 	if known {
-		in.ext.patch(extents, chunks)
+		in.ext.Patch(extents, chunks)
 		in.attr.Version++
 	}
 	in.learn(reply.Attr, sent)
@@ -201,18 +202,18 @@ func halves(all []honeyant.Extent) (lower, upper []honeyant.Extent) {
 	}
 	from, to := int64(all[0].Offset), int64(all[0].End())
 	mid := from + (to-from)/2
-	return []honeyant.Extent{part(all[0], from, mid)}, []honeyant.Extent{part(all[0], mid, to)}
+	return []honeyant.Extent{extents.Cut(all[0], from, mid)}, []honeyant.Extent{extents.Cut(all[0], mid, to)}
 }
 
 // commitParts commits the lower extents, then the upper ones.
 func (v *Volume) commitParts(ctx context.Context, s *session, op *meta.Commit, parts ...[]honeyant.Extent) (*meta.CommitReply, error) {
 	var reply *meta.CommitReply
-	for _, extents := range parts {
+	for _, some := range parts {
 		piece := *op
-		piece.Extents, piece.Chunks = extents, nil
+		piece.Extents, piece.Chunks = some, nil
 		for _, c := range op.Chunks {
-			for i := range extents {
-				if extents[i].Chunk == c.ID {
+			for i := range some {
+				if some[i].Chunk == c.ID {
 					piece.Chunks = append(piece.Chunks, c)
 					break
 				}

@@ -201,7 +201,7 @@ func (in *inode) registeredBy(s *session) {
 func (in *inode) learnOpen(r *meta.ExtentsReply, sent time.Time) {
 	in.learn(r.Attr, sent)
 	if r.Attr.Version == in.attr.Version && r.Until > 0 {
-		in.ext.add(0, int64(min(r.Until, honeyant.MaxFileSize)), r.Extents, r.Chunks)
+		in.ext.Add(0, int64(min(r.Until, honeyant.MaxFileSize)), r.Extents, r.Chunks)
 	}
 }
 

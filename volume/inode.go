@@ -8,6 +8,7 @@ import (
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/volume/dirty"
+	"github.com/honeyant/honeyant/volume/extents"
 )
 
 // inode is the state of one inode that is open here, or has bytes on their way.
@@ -25,7 +26,7 @@ type inode struct {
 	attr  honeyant.Attr
 	known bool // attr has been heard from the leader
 	moments
-	ext        extentCache
+	ext        extents.Cache
 	registered *session // under which the leader knows that it is open
 	counted    int      // how often it was opened there
 	locks      int      // how often a lock was asked for since the inode was opened
@@ -132,7 +133,7 @@ func (in *inode) learn(a honeyant.Attr, sent time.Time) {
 		return // an answer that was overtaken
 	}
 	if !in.known || a.Version > in.attr.Version {
-		in.ext.reset()
+		in.ext.Reset()
 	}
 	in.attr, in.known = a, true
 	if sent.After(in.checked) && sent.After(in.forgotten) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/meta"
+	"github.com/honeyant/honeyant/volume/extents"
 	"github.com/honeyant/honeyant/volume/readcache"
 )
 
@@ -86,16 +87,16 @@ func (v *Volume) loadSmall(r *meta.ReadDirReply) {
 
 // loadCompany starts loading what lies in a pack around the pieces of a small file, if another file was read from there a moment
 // ago: files that were written together are mostly read together.
-func (v *Volume) loadCompany(size uint64, pieces []piece) {
+func (v *Volume) loadCompany(size uint64, pieces []extents.Piece) {
 	if size > maxPacked {
 		return
 	}
 	for _, p := range pieces {
-		if uint64(p.ref.Sum.Length) < 4*size {
+		if uint64(p.Ref.Sum.Length) < 4*size {
 			continue
 		}
-		if from, to, again := v.cache.Miss(p.ref.ID, int(p.off)); again {
-			v.load(p.ref, from, to) // the read waits for it, as long as its caller does
+		if from, to, again := v.cache.Miss(p.Ref.ID, int(p.Off)); again {
+			v.load(p.Ref, from, to) // the read waits for it, as long as its caller does
 		}
 	}
 }

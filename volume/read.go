@@ -9,6 +9,7 @@ import (
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/meta"
 	"github.com/honeyant/honeyant/volume/dirty"
+	"github.com/honeyant/honeyant/volume/extents"
 )
 
 // maxRefetch is how often a read fetches extents again because chunks were gone [25].
@@ -63,27 +64,27 @@ func (f *File) around(off int64, n int) span {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	want := span{off, min(off+int64(n), int64(in.attr.Size))}
-	if off < 0 || want.from >= want.to || len(in.dirty) > 0 || len(in.flights) > 0 || !in.fresh() || in.ext.knownFrom(off) < want.to || f.ahead.goesOn(off) {
+	if off < 0 || want.from >= want.to || len(in.dirty) > 0 || len(in.flights) > 0 || !in.fresh() || in.ext.KnownFrom(off) < want.to || f.ahead.goesOn(off) {
 		return span{}
 	}
-	var one [2]chunkPart
-	parts := in.ext.chunksOf(want, one[:0])
-	if len(parts) != 1 || parts[0].at != want.from || int64(parts[0].length) != want.to-want.from {
+	var one [2]extents.Part
+	parts := in.ext.ChunksOf(want.from, want.to, one[:0])
+	if len(parts) != 1 || parts[0].At != want.from || int64(parts[0].Length) != want.to-want.from {
 		return span{}
 	}
 	p := parts[0]
-	first := p.off / honeyant.FrameSize * honeyant.FrameSize
-	if p.off+p.length > first+honeyant.FrameSize || f.v.cache.Has(p.ref.ID, int(p.off)) {
+	first := p.Off / honeyant.FrameSize * honeyant.FrameSize
+	if p.Off+p.Length > first+honeyant.FrameSize || f.v.cache.Has(p.Ref.ID, int(p.Off)) {
 		return span{}
 	}
-	e := &in.ext.ext[in.ext.after(off)]
-	frame := span{off - int64(p.off-first), off - int64(p.off-first) + honeyant.FrameSize}
+	e, _ := in.ext.At(off) // there is a chunk
+	frame := span{off - int64(p.Off-first), off - int64(p.Off-first) + honeyant.FrameSize}
 	return span{max(frame.from, int64(e.Offset), 0), min(frame.to, int64(e.End()), int64(in.attr.Size))}
 }
 
 func (f *File) read(ctx context.Context, p []byte, off int64) (int, error) {
 	in := f.in
-	var pieces []piece
+	var pieces []extents.Piece
 	asked := false // the leader has just been asked: what is remembered is fresh enough
 	for refetched, fetched := 0, 0; ; {
 		in.mu.Lock()
@@ -125,7 +126,7 @@ func (f *File) read(ctx context.Context, p []byte, off int64) (int, error) {
 		f.v.journal.forgetExtents(ctx, in.ino)
 		in.mu.Lock()
 		if in.attr.Version == version {
-			in.ext.reset()
+			in.ext.Reset()
 		}
 		in.mu.Unlock()
 	}
@@ -141,13 +142,13 @@ func (in *inode) unlearn() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.known = false
-	in.ext.reset()
+	in.ext.Reset()
 }
 
 // plan fills what is known without I/O into p: dirty and flying bytes, holes, inline bytes. It
 // returns how much of p there is to read at all and the pieces that must come from chunks; if
 // missing is not empty, the leader must be asked about it first. in.mu is held.
-func (in *inode) plan(p []byte, off int64, pieces []piece, asked bool) (n int, left []piece, missing span) {
+func (in *inode) plan(p []byte, off int64, pieces []extents.Piece, asked bool) (n int, left []extents.Piece, missing span) {
 	var one [4]span
 	gaps := append(one[:0], span{off, off + int64(len(p))})
 	gaps = copyOver(in.dirty, p, off, gaps)
@@ -179,10 +180,10 @@ func (in *inode) plan(p []byte, off int64, pieces []piece, asked bool) (n int, l
 				continue
 			}
 		}
-		if known := in.ext.knownFrom(g.from); known < g.to {
+		if known := in.ext.KnownFrom(g.from); known < g.to {
 			return n, pieces, span{known, g.to}
 		}
-		pieces = in.ext.resolve(p, off, g, pieces)
+		pieces = in.ext.Resolve(p, off, g.from, g.to, pieces)
 	}
 	return n, pieces, span{}
 }
@@ -194,7 +195,7 @@ func (in *inode) fetch(ctx context.Context, name string, off int64, limit uint32
 	in.mu.Lock()
 	if limit == 0 {
 		limit = openExtents
-		if off > 0 && len(in.ext.ext) > 0 && in.ext.knownFrom(off-1) == off {
+		if _, any := in.ext.At(0); any && off > 0 && in.ext.KnownFrom(off-1) == off {
 			limit = 1024
 		}
 	}
@@ -210,14 +211,14 @@ func (in *inode) fetch(ctx context.Context, name string, off int64, limit uint32
 	defer in.mu.Unlock()
 	in.learn(r.Attr, sent)
 	if r.Attr.Version == in.attr.Version {
-		in.ext.add(off, int64(min(r.Until, honeyant.MaxFileSize)), r.Extents, r.Chunks)
+		in.ext.Add(off, int64(min(r.Until, honeyant.MaxFileSize)), r.Extents, r.Chunks)
 	}
 	return in.newest(r.Attr), nil
 }
 
 // fillAll reads all pieces. Those that nobody could give are asked for a few times more before the
 // error is returned, always after a pause.
-func (v *Volume) fillAll(ctx context.Context, pieces []piece) error {
+func (v *Volume) fillAll(ctx context.Context, pieces []extents.Piece) error {
 	wait := readPause
 	for round := 0; ; round++ {
 		left, err := v.fill(ctx, pieces)
@@ -233,19 +234,19 @@ func (v *Volume) fillAll(ctx context.Context, pieces []piece) error {
 
 // fill reads the pieces, those that are not in the cache in parallel, and returns those that
 // could not be read with the gravest error: a chunk that is gone is told before silence.
-func (v *Volume) fill(ctx context.Context, pieces []piece) (left []piece, err error) {
+func (v *Volume) fill(ctx context.Context, pieces []extents.Piece) (left []extents.Piece, err error) {
 	if len(pieces) == 0 {
 		return nil, nil
 	}
-	var cold []piece
+	var cold []extents.Piece
 	for _, p := range pieces {
-		rest, hits := v.cache.Read(ctx, p.ref.ID, int(p.off), p.dst)
+		rest, hits := v.cache.Read(ctx, p.Ref.ID, int(p.Off), p.Dst)
 		v.stats.cacheHits.Add(uint64(hits))
 		if len(rest) > 0 {
 			v.stats.cacheMisses.Add(1)
 		}
 		for _, gap := range rest {
-			cold = append(cold, piece{dst: gap.Dst, ref: p.ref, off: uint32(gap.Off)})
+			cold = append(cold, extents.Piece{Dst: gap.Dst, Ref: p.Ref, Off: uint32(gap.Off)})
 		}
 	}
 	switch len(cold) {
@@ -286,9 +287,12 @@ func (v *Volume) fill(ctx context.Context, pieces []piece) (left []piece, err er
 // maxPieces bounds the requests of one read that are under way.
 const maxPieces = 16
 
-func (v *Volume) readPiece(ctx context.Context, p piece) error {
-	return v.o.Chunks.Read(ctx, p.ref, p.dst, p.off)
+func (v *Volume) readPiece(ctx context.Context, p extents.Piece) error {
+	return v.o.Chunks.Read(ctx, p.Ref, p.Dst, p.Off)
 }
+
+// span is a range of file offsets [from, to).
+type span struct{ from, to int64 }
 
 // copyOver puts the bytes of rs of the spans into p, which stands for the file from base on, and
 // returns the spans that are left.

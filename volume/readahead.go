@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/volume/extents"
 	"github.com/honeyant/honeyant/volume/readcache"
 )
 
@@ -77,24 +78,17 @@ func (f *File) readAhead(off int64, n int) {
 	}
 	in := f.in
 	in.mu.Lock()
-	want.to = min(want.to, int64(in.attr.Size), in.ext.knownFrom(want.from))
-	var one [8]chunkPart
-	parts := in.ext.chunksOf(want, one[:0])
+	want.to = min(want.to, int64(in.attr.Size), in.ext.KnownFrom(want.from))
+	var one [8]extents.Part
+	parts := in.ext.ChunksOf(want.from, want.to, one[:0])
 	in.mu.Unlock()
 	for _, p := range parts {
-		if upto := v.load(p.ref, int(p.off), int(p.off+p.length)); upto < int(p.off+p.length) { // the rest when there is room
-			want.to = p.at + max(0, int64(upto)-int64(p.off))
+		if upto := v.load(p.Ref, int(p.Off), int(p.Off+p.Length)); upto < int(p.Off+p.Length) { // the rest when there is room
+			want.to = p.At + max(0, int64(upto)-int64(p.Off))
 			break
 		}
 	}
 	f.ahead.reached(want.to)
-}
-
-// part of a chunk that a file range needs.
-type chunkPart struct {
-	ref         honeyant.ChunkRef
-	at          int64 // where in the file
-	off, length uint32
 }
 
 // load starts loading the part of a chunk that [from, to) touches, in pieces that begin where the cache's do, as far as there is

@@ -1,4 +1,4 @@
-package volume
+package extents
 
 import (
 	"fmt"
@@ -21,7 +21,7 @@ func scattered(rng *rand.Rand, n int) (ext []honeyant.Extent, refs []honeyant.Ch
 // What is committed here and there, in any order, is remembered as a map of pages would.
 func TestExtentsThatWereCommitted(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	var c extentCache
+	var c Cache
 	pages := map[uint64]uint32{}
 	for range 200 {
 		ext, refs := scattered(rng, 1+rng.IntN(40))
@@ -30,7 +30,7 @@ func TestExtentsThatWereCommitted(t *testing.T) {
 		if rng.IntN(2) == 0 {
 			rng.Shuffle(len(ext), func(i, j int) { ext[i], ext[j] = ext[j], ext[i] })
 		}
-		c.patch(ext, refs)
+		c.Patch(ext, refs)
 		for _, e := range ext {
 			pages[e.Offset] = e.ChunkOffset
 		}
@@ -52,16 +52,16 @@ func BenchmarkExtentsCommitted(b *testing.B) {
 	for _, n := range []int{100, 8000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			rng := rand.New(rand.NewPCG(1, 2))
-			var c extentCache
+			var c Cache
 			for len(c.ext) < n-32 {
-				c.patch(scattered(rng, 1))
+				c.Patch(scattered(rng, 1))
 			}
 			whole := slices.Clone(c.ext)
 			known := slices.Clone(c.known)
 			b.ResetTimer()
 			for b.Loop() {
 				ext, refs := scattered(rng, 32)
-				c.patch(ext, refs)
+				c.Patch(ext, refs)
 				c.ext, c.known = append(c.ext[:0], whole...), append(c.known[:0], known...)
 			}
 		})

@@ -1,4 +1,5 @@
-package volume
+// Package extents remembers where the bytes of a file are.
+package extents
 
 import (
 	"cmp"
@@ -14,35 +15,36 @@ const maxExtents = 8192
 // span is a range of file offsets [from, to).
 type span struct{ from, to int64 }
 
-// extentCache remembers what covers a file at one Version. Guarded by its inode's mu.
-type extentCache struct {
+// Cache remembers what covers a file at one Version. Not safe for concurrent use.
+type Cache struct {
 	ext    []honeyant.Extent // ascending, not overlapping
 	chunks map[honeyant.ChunkID]honeyant.ChunkRef
 	known  []span // ascending, not touching: where ext tells all there is
 }
 
-func (c *extentCache) reset() { *c = extentCache{} }
+// Reset forgets all.
+func (c *Cache) Reset() { *c = Cache{} }
 
-// add takes in the answer for [from, until); extents may stand out on either side.
-func (c *extentCache) add(from, until int64, ext []honeyant.Extent, refs []honeyant.ChunkRef) {
+// Add takes in the answer for [from, until); extents may stand out on either side.
+func (c *Cache) Add(from, until int64, ext []honeyant.Extent, refs []honeyant.ChunkRef) {
 	if len(c.ext)+len(ext) > maxExtents {
-		c.reset()
+		c.Reset()
 	}
 	c.cut(from, until)
 	inside := make([]honeyant.Extent, 0, len(ext))
 	for i := range ext {
 		if a, b := max(from, int64(ext[i].Offset)), min(until, int64(ext[i].End())); a < b {
-			inside = append(inside, part(ext[i], a, b))
+			inside = append(inside, Cut(ext[i], a, b))
 		}
 	}
 	c.join(inside, refs)
 	c.cover(from, until)
 }
 
-// patch takes in extents that this volume committed itself.
-func (c *extentCache) patch(ext []honeyant.Extent, refs []honeyant.ChunkRef) {
+// Patch takes in extents that this volume committed itself.
+func (c *Cache) Patch(ext []honeyant.Extent, refs []honeyant.ChunkRef) {
 	if len(c.ext)+len(ext) > maxExtents {
-		c.reset()
+		c.Reset()
 		return
 	}
 	for i := range ext {
@@ -52,7 +54,7 @@ func (c *extentCache) patch(ext []honeyant.Extent, refs []honeyant.ChunkRef) {
 	c.join(ext, refs)
 }
 
-func (c *extentCache) join(ext []honeyant.Extent, refs []honeyant.ChunkRef) {
+func (c *Cache) join(ext []honeyant.Extent, refs []honeyant.ChunkRef) {
 	if c.chunks == nil {
 		c.chunks = make(map[honeyant.ChunkID]honeyant.ChunkRef, len(refs))
 	}
@@ -81,21 +83,21 @@ func (c *extentCache) join(ext []honeyant.Extent, refs []honeyant.ChunkRef) {
 }
 
 // after is the index of the first extent that ends after off.
-func (c *extentCache) after(off int64) int {
+func (c *Cache) after(off int64) int {
 	return sort.Search(len(c.ext), func(i int) bool { return int64(c.ext[i].End()) > off })
 }
 
 // cut forgets the extents in [from, to), keeping what stands out on either side.
-func (c *extentCache) cut(from, to int64) {
+func (c *Cache) cut(from, to int64) {
 	i := c.after(from)
 	j := i
 	var keep []honeyant.Extent
 	for ; j < len(c.ext) && int64(c.ext[j].Offset) < to; j++ {
 		if e := c.ext[j]; int64(e.Offset) < from {
-			keep = append(keep, part(e, int64(e.Offset), from))
+			keep = append(keep, Cut(e, int64(e.Offset), from))
 		}
 		if e := c.ext[j]; int64(e.End()) > to {
-			keep = append(keep, part(e, to, int64(e.End())))
+			keep = append(keep, Cut(e, to, int64(e.End())))
 		}
 	}
 	if i < j {
@@ -103,8 +105,8 @@ func (c *extentCache) cut(from, to int64) {
 	}
 }
 
-// part is the piece [from, to) of e.
-func part(e honeyant.Extent, from, to int64) honeyant.Extent {
+// Cut is the piece [from, to) of e.
+func Cut(e honeyant.Extent, from, to int64) honeyant.Extent {
 	skip := from - int64(e.Offset)
 	e.Offset, e.Length = uint64(from), uint32(to-from)
 	if e.Chunk.IsZero() {
@@ -116,7 +118,7 @@ func part(e honeyant.Extent, from, to int64) honeyant.Extent {
 }
 
 // cover joins [from, to) to what is known.
-func (c *extentCache) cover(from, to int64) {
+func (c *Cache) cover(from, to int64) {
 	if from >= to {
 		return
 	}
@@ -128,8 +130,8 @@ func (c *extentCache) cover(from, to int64) {
 	c.known = slices.Replace(c.known, i, j, span{from, to})
 }
 
-// knownFrom tells up to where all is known from off on; off itself if nothing is.
-func (c *extentCache) knownFrom(off int64) int64 {
+// KnownFrom tells up to where all is known from off on; off itself if nothing is.
+func (c *Cache) KnownFrom(off int64) int64 {
 	i := sort.Search(len(c.known), func(i int) bool { return c.known[i].to > off })
 	if i < len(c.known) && c.known[i].from <= off {
 		return c.known[i].to
@@ -137,47 +139,62 @@ func (c *extentCache) knownFrom(off int64) int64 {
 	return off
 }
 
-// piece is a part of a read: dst is to be filled from off of the chunk on.
-type piece struct {
-	dst []byte
-	ref honeyant.ChunkRef
-	off uint32
+// At is the first extent that ends after off; ok false: there is none.
+func (c *Cache) At(off int64) (e honeyant.Extent, ok bool) {
+	if i := c.after(off); i < len(c.ext) {
+		return c.ext[i], true
+	}
+	return e, false
 }
 
-// resolve fills holes and inline bytes of the span into p, which stands for the file from base
-// on, and appends the rest as pieces. The span must be known.
-func (c *extentCache) resolve(p []byte, base int64, s span, pieces []piece) []piece {
-	for i := c.after(s.from); s.from < s.to; i++ {
-		if i == len(c.ext) || int64(c.ext[i].Offset) >= s.to {
-			clear(p[s.from-base : s.to-base])
+// Piece is a part of a read: Dst is to be filled from Off of the chunk on.
+type Piece struct {
+	Dst []byte
+	Ref honeyant.ChunkRef
+	Off uint32
+}
+
+// Resolve fills holes and inline bytes of [from, to) into p, which stands for the file from base on, and appends the rest as
+// pieces. All of it must be known.
+func (c *Cache) Resolve(p []byte, base int64, from, to int64, pieces []Piece) []Piece {
+	for i := c.after(from); from < to; i++ {
+		if i == len(c.ext) || int64(c.ext[i].Offset) >= to {
+			clear(p[from-base : to-base])
 			break
 		}
 		e := &c.ext[i]
-		if int64(e.Offset) > s.from {
-			clear(p[s.from-base : int64(e.Offset)-base])
-			s.from = int64(e.Offset)
+		if int64(e.Offset) > from {
+			clear(p[from-base : int64(e.Offset)-base])
+			from = int64(e.Offset)
 		}
-		upto := min(s.to, int64(e.End()))
-		dst, skip := p[s.from-base:upto-base], s.from-int64(e.Offset)
+		upto := min(to, int64(e.End()))
+		dst, skip := p[from-base:upto-base], from-int64(e.Offset)
 		if e.Chunk.IsZero() {
 			copy(dst, e.Inline[skip:])
 		} else {
-			pieces = append(pieces, piece{dst: dst, ref: c.chunks[e.Chunk], off: e.ChunkOffset + uint32(skip)})
+			pieces = append(pieces, Piece{Dst: dst, Ref: c.chunks[e.Chunk], Off: e.ChunkOffset + uint32(skip)})
 		}
-		s.from = upto
+		from = upto
 	}
 	return pieces
 }
 
-// chunksOf appends the parts of chunks that the span needs. The span must be known.
-func (c *extentCache) chunksOf(s span, parts []chunkPart) []chunkPart {
-	for i := c.after(s.from); i < len(c.ext) && int64(c.ext[i].Offset) < s.to; i++ {
+// Part of a chunk that a range of a file needs.
+type Part struct {
+	Ref         honeyant.ChunkRef
+	At          int64 // where in the file
+	Off, Length uint32
+}
+
+// ChunksOf appends the parts of chunks that [from, to) needs. All of it must be known.
+func (c *Cache) ChunksOf(from, to int64, parts []Part) []Part {
+	for i := c.after(from); i < len(c.ext) && int64(c.ext[i].Offset) < to; i++ {
 		e := &c.ext[i]
 		if e.Chunk.IsZero() {
 			continue
 		}
-		from, to := max(s.from, int64(e.Offset)), min(s.to, int64(e.End()))
-		parts = append(parts, chunkPart{ref: c.chunks[e.Chunk], at: from, off: e.ChunkOffset + uint32(from-int64(e.Offset)), length: uint32(to - from)})
+		a, b := max(from, int64(e.Offset)), min(to, int64(e.End()))
+		parts = append(parts, Part{Ref: c.chunks[e.Chunk], At: a, Off: e.ChunkOffset + uint32(a-int64(e.Offset)), Length: uint32(b - a)})
 	}
 	return parts
 }
