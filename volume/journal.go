@@ -49,6 +49,7 @@ type journal struct {
 	moved   chan struct{}    // closed when done grows; nil: nobody waits
 	spare   inodeNumbers
 	refused map[honeyant.Ino]refusal
+	taking  map[honeyant.Ino]chan struct{} // leases being asked for; closed when that is over
 	emptying
 	leaving map[honeyant.Ino]int // being given back: not to be taken meanwhile
 
@@ -95,7 +96,7 @@ const (
 
 func newJournal(v *Volume, most int64) *journal {
 	enough := min(max(journalLeast, most/8), journalMost/2)
-	j := &journal{v: v, journalBounds: journalBounds{most, enough}, wake: make(chan struct{}, 1)}
+	j := &journal{v: v, journalBounds: journalBounds{most, enough}, wake: make(chan struct{}, 1), taking: map[honeyant.Ino]chan struct{}{}}
 	j.clear()
 	return j
 }

@@ -46,8 +46,8 @@ func (j *journal) alone(ctx context.Context, s *session, op meta.Op) (r meta.Rep
 		r, done, changed, err := j.local(s, op)
 		if done {
 			j.v.names.tellChanged(ctx, changed)
-			if lookup, ok := op.(*meta.Lookup); ok && err == nil && uint64(lookup.Parent) == j.emptied.Load() {
-				j.goAhead(s, lookup)
+			if removed, ok := op.(*meta.Rmdir); ok && err == nil {
+				j.goAhead(s, removed)
 			}
 			return r, true, err
 		}
@@ -123,9 +123,6 @@ func (j *journal) local(s *session, op meta.Op) (r meta.Reply, done bool, change
 		return nil, false, nil, nil
 	}
 	if err == nil && !meta.ReadOnly(op) {
-		if rm, ok := op.(*meta.Rmdir); ok {
-			j.empties(rm.Parent)
-		}
 		j.append(s, l, touched)
 		if _, commit := op.(*meta.Commit); !commit && j.v.names.kept() { // of commits inode.committed tells
 			changed = touched

@@ -82,7 +82,29 @@ func (j *journal) takeFor(ctx context.Context, s *session, op meta.Op) bool {
 	return ok && j.takeLack(ctx, s, l)
 }
 
+// takeLack asks for it. Who finds that the same inode's leases are being asked for waits, and looks again.
 func (j *journal) takeLack(ctx context.Context, s *session, l lack) bool {
+	done := make(chan struct{})
+	j.mu.Lock()
+	underway := j.taking[l.ino]
+	if underway == nil {
+		j.taking[l.ino] = done
+	}
+	j.mu.Unlock()
+	if underway != nil {
+		select {
+		case <-underway:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+	defer func() {
+		j.mu.Lock()
+		delete(j.taking, l.ino)
+		j.mu.Unlock()
+		close(done)
+	}()
 	if l.name != "" {
 		return j.takeNames(ctx, s, l)
 	}
