@@ -130,6 +130,10 @@ func (n *Node) mountMetrics(w io.Writer, gauge func(string, uint64)) {
 	metrics.WriteCounterUint64(w, "honeyant_volume_names_misses_total", st.Names.Misses)
 	metrics.WriteCounterUint64(w, "honeyant_volume_names_recalled_total", st.Names.Recalls)
 	for _, path := range slices.Sorted(maps.Keys(list)) {
+		kept := list[path].fs.Kept()
+		metrics.WriteCounterUint64(w, fmt.Sprintf("honeyant_fuse_kept_given_total{path=%q}", path), kept.Given)
+		metrics.WriteCounterUint64(w, fmt.Sprintf("honeyant_fuse_kept_names_expired_total{path=%q}", path), kept.Expiries)
+		metrics.WriteCounterUint64(w, fmt.Sprintf("honeyant_fuse_kept_inodes_expired_total{path=%q}", path), kept.Invalidations)
 		requests := list[path].fs.Requests()
 		for _, op := range slices.Sorted(maps.Keys(requests)) {
 			metrics.WriteCounterUint64(w, fmt.Sprintf("honeyant_fuse_requests_total{path=%q,op=%q}", path, op), requests[op])
