@@ -3,12 +3,14 @@ package volume_test
 import (
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/meta"
+	"github.com/honeyant/honeyant/volume"
 	"github.com/honeyant/honeyant/volume/volumetest"
 )
 
@@ -125,5 +127,64 @@ func TestHeldChangesGoTogether(t *testing.T) {
 			t.Errorf("%d flushes and %d copies of chunks in %d s", flushes, chunks, seconds)
 		}
 		t.Logf("%d flushes, %d copies of chunks in %d s", flushes, chunks, seconds)
+	})
+}
+
+// Two that empty directories of many files at the same time get the leases of all files of each with one answer.
+func TestEmptiedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const each, files, rounds = 2, 100, 20
+		c := volumetest.NewCluster(t, 2, 1<<30)
+		a, _ := c.OpenLeased(t, nil)
+		v, s := c.OpenLeased(t, nil)
+		var dirs []honeyant.Ino
+		for n := range each * rounds {
+			dirs = append(dirs, mkdir(t, a, honeyant.RootIno, fmt.Sprint("d", n)))
+		}
+		for i := range files {
+			for _, d := range dirs {
+				if _, err := a.Make(bg, volume.NewNode{Parent: d, Name: fmt.Sprintf("f%05d", i), Mode: honeyant.ModeFile | 0o644}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if err := a.Sync(bg); err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range dirs { // a's leases are recalled
+			names(t, v, d)
+			for n := range files {
+				lookup(t, v, d, fmt.Sprintf("f%05d", n))
+			}
+		}
+		time.Sleep(10 * time.Second) // and the conflict is over
+		slow := func(op meta.Op, do func()) {
+			if _, is := op.(*meta.Take); is {
+				defer time.Sleep(5 * time.Millisecond)
+			}
+			do()
+		}
+		s.Around.Store(&slow)
+		asked := func() int64 { return s.Calls[meta.CodeTake].Load() + s.Calls[meta.CodeUnlink].Load() }
+		before := asked()
+		for round := range rounds {
+			var both sync.WaitGroup
+			for n := range each {
+				both.Go(func() {
+					for i := range files {
+						if err := v.Unlink(bg, dirs[round*each+n], fmt.Sprintf("f%05d", i)); err != nil {
+							t.Error(err)
+							return
+						}
+					}
+				})
+			}
+			both.Wait()
+		}
+		if n := asked() - before; n > each*rounds*4 {
+			t.Errorf("the leader was asked %d times, to empty %d directories", n, each*rounds)
+		} else {
+			t.Logf("the leader was asked %d times", n)
+		}
 	})
 }

@@ -157,7 +157,10 @@ func (j *journal) take(ctx context.Context, s *session, l lack) bool {
 		j.refuse(l.ino, true)
 		return false
 	}
-	got := take.Granted && j.v.names.unchanged(s, take.Held, since, func() bool { return j.taken(s, take) })
+	got := take.Granted && j.v.names.unchanged(s, take.Held, since, func(but []honeyant.Ino) bool {
+		take.Deny(but) // the leader gives them again, one by one
+		return j.taken(s, take)
+	})
 	j.refuse(l.ino, !got)
 	if got {
 		j.stats.taken.Add(uint64(len(take.Held)))

@@ -371,25 +371,32 @@ func (e *effect) rename(op *meta.Rename, r *meta.RenameReply) {
 	e.attr(r.Moved)
 }
 
-// unchanged runs fn, if of none of the inodes anything was recalled, or changed through this volume, since then, and
-// forgets what is remembered of them: from now on the journal answers for them. fn must not wait.
-func (n *nameCache) unchanged(s *session, inos []honeyant.Ino, since uint64, fn func() bool) bool {
+// unchanged runs fn, unless of the first inode anything was recalled, or changed through this volume, since then, with the others of
+// which that is so, and forgets what is remembered of the rest: from now on the journal answers for them. fn must not wait.
+func (n *nameCache) unchanged(s *session, inos []honeyant.Ino, since uint64, fn func(but []honeyant.Ino) bool) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if !n.present(s) {
 		return false
 	}
-	for _, ino := range inos {
+	same := make([]honeyant.Ino, 0, len(inos))
+	var but []honeyant.Ino
+	for i, ino := range inos {
 		slot := genSlot(ino)
-		if n.recalled[slot] > since || n.changed[slot] > since || n.busy[ino] > 0 {
+		switch {
+		case n.recalled[slot] <= since && n.changed[slot] <= since && n.busy[ino] == 0:
+			same = append(same, ino)
+		case i == 0:
 			return false
+		default:
+			but = append(but, ino) // or of one that shares its slot: two answers with a hundred inodes each have some in common
 		}
 	}
-	if !fn() {
+	if !fn(but) {
 		return false
 	}
-	n.dropAll(inos)
-	n.bump(inos)
+	n.dropAll(same)
+	n.bump(same)
 	return true
 }
 
