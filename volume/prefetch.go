@@ -361,7 +361,7 @@ func (k *knownInode) givenAway() bool {
 		return false
 	}
 	k.walk.debt--
-	k.walk.habit.brought--
+	k.walk.habit.brought = max(0, k.walk.habit.brought-1) // of many that came before, only half is counted
 	k.walk = nil
 	return true
 }

@@ -10,6 +10,15 @@ import (
 	"github.com/honeyant/honeyant/rpc"
 )
 
+// firstIsSilent makes calls to the first node end after 2 s without an answer.
+func firstIsSilent(node honeyant.NodeID, _ rpc.Method, after bool) error {
+	if node != 1 || after {
+		return nil
+	}
+	time.Sleep(2 * time.Second) // fake
+	return honeyant.E("test", honeyant.Unavailable, node.String(), errors.New("silence"))
+}
+
 // TestSilentLeaderIsAskedOnce: while the others still name a leader that has fallen silent, it is not asked
 // again and again, which would cost a silence each time.
 func TestSilentLeaderIsAskedOnce(t *testing.T) {
@@ -17,13 +26,7 @@ func TestSilentLeaderIsAskedOnce(t *testing.T) {
 		c := founded(t)
 		s := c.open(c.options())
 		must(t, s, create("before"))
-		c.setCut(func(node honeyant.NodeID, _ rpc.Method, after bool) error {
-			if node != 1 || after {
-				return nil
-			}
-			time.Sleep(2 * time.Second)
-			return honeyant.E("test", honeyant.Unavailable, node.String(), errors.New("silence"))
-		})
+		c.setCut(firstIsSilent)
 		go func() {
 			time.Sleep(2500 * time.Millisecond)
 			c.stop(0)
@@ -43,13 +46,7 @@ func TestSilenceIsKnownToAll(t *testing.T) {
 		c := founded(t)
 		s := c.open(c.options())
 		must(t, s, create("before"))
-		c.setCut(func(node honeyant.NodeID, _ rpc.Method, after bool) error {
-			if node != 1 || after {
-				return nil
-			}
-			time.Sleep(2 * time.Second)
-			return honeyant.E("test", honeyant.Unavailable, node.String(), errors.New("silence"))
-		})
+		c.setCut(firstIsSilent)
 		c.stop(0)
 		c.lead(1)
 		time.Sleep(3500 * time.Millisecond)
