@@ -87,6 +87,9 @@ func (in *inode) locked() bool {
 	return in.locks > 0
 }
 
+// Locked tells whether a lock of the file may be held on this node, through whichever File.
+func (f *File) Locked() bool { return f.in.locked() }
+
 // granted notes a lock, and makes the next read ask the leader first, whatever answers are still on their way.
 func (in *inode) granted() {
 	in.mu.Lock()

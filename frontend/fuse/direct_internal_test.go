@@ -129,3 +129,66 @@ func TestNewFilesAreClosedWithoutFlush(t *testing.T) {
 		t.Errorf("%d bytes, %v", n, err)
 	}
 }
+
+// Who only reads has nothing to commit, and closing tells nothing, but where locks may be held.
+func TestReadersCloseWithoutFlush(t *testing.T) {
+	fs, _ := newDirect(t)
+	made := create(t, fs, "f", syscall.O_WRONLY)
+	open := func(flags uint32) (fh uint64, flushed bool) {
+		t.Helper()
+		var out gofuse.OpenOut
+		if s := fs.Open(nil, &gofuse.OpenIn{InHeader: gofuse.InHeader{NodeId: made.NodeId}, Flags: flags}, &out); s != gofuse.OK {
+			t.Fatal(s)
+		}
+		return out.Fh, out.OpenFlags&gofuse.FOPEN_NOFLUSH == 0
+	}
+	release := func(fh uint64) {
+		fs.Release(nil, &gofuse.ReleaseIn{InHeader: gofuse.InHeader{NodeId: made.NodeId}, Fh: fh})
+	}
+	lock := func(fh, owner uint64, kind uint32) gofuse.Status {
+		return fs.SetLk(nil, &gofuse.LkIn{InHeader: gofuse.InHeader{NodeId: made.NodeId}, Fh: fh, Owner: owner, Lk: gofuse.FileLock{End: toEnd, Typ: kind}})
+	}
+	const me, other = 1, 2
+
+	for _, flags := range []uint32{syscall.O_RDWR, syscall.O_WRONLY, syscall.O_RDONLY | syscall.O_TRUNC} {
+		fh, flushed := open(flags)
+		if !flushed {
+			t.Errorf("opened with %#x: closed without FLUSH", flags)
+		}
+		release(fh)
+	}
+	reader, flushed := open(syscall.O_RDONLY)
+	if flushed {
+		t.Error("a reader is closed with FLUSH")
+	}
+
+	// A lock that is held through another descriptor goes with each that is opened now: POSIX wants it so.
+	writer, _ := open(syscall.O_RDWR)
+	if s := lock(writer, me, syscall.F_WRLCK); s != gofuse.OK {
+		t.Fatal(s)
+	}
+	second, flushed := open(syscall.O_RDONLY)
+	if !flushed {
+		t.Error("a reader of a locked file is closed without FLUSH")
+	}
+	release(second)
+	if s := lock(writer, me, syscall.F_UNLCK); s != gofuse.OK {
+		t.Fatal(s)
+	}
+
+	// One that was taken through a reader ends with it, and the next is closed with FLUSH.
+	if s := lock(reader, me, syscall.F_RDLCK); s != gofuse.OK {
+		t.Fatal(s)
+	}
+	if s := lock(writer, other, syscall.F_WRLCK); s != gofuse.EAGAIN {
+		t.Errorf("while another reads under a lock: %v", s)
+	}
+	release(reader)
+	if s := lock(writer, other, syscall.F_WRLCK); s != gofuse.OK {
+		t.Errorf("after the reader has gone: %v", s)
+	}
+	release(writer)
+	if _, flushed = open(syscall.O_RDONLY); !flushed {
+		t.Error("a reader of a file that was locked by a reader is closed without FLUSH")
+	}
+}

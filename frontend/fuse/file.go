@@ -71,7 +71,11 @@ func (fs *FS) Open(cancel <-chan struct{}, in *gofuse.OpenIn, out *gofuse.OpenOu
 			return status(err)
 		}
 	}
-	fs.openOut(f, out)
+	commits := f.Flags().Write || f.Flags().Truncate
+	if h := fs.openOut(f, out); !commits && !f.Locked() && !fs.lockable.has(ino) {
+		h.eager = true
+		out.OpenFlags |= gofuse.FOPEN_NOFLUSH
+	}
 	return gofuse.OK
 }
 

@@ -50,6 +50,8 @@ type FS struct {
 	kept    *kept
 	pages   pages
 	readers readers
+
+	lockable lockable
 }
 
 // New makes a file system over v. The volume is not closed with it.

@@ -2,6 +2,7 @@ package fuse
 
 import (
 	"slices"
+	"sync"
 	"syscall"
 
 	gofuse "github.com/hanwen/go-fuse/v2/fuse"
@@ -65,6 +66,7 @@ func (fs *FS) setLock(c *call, in *gofuse.LkIn, wait bool) gofuse.Status {
 	}
 	if h, ok := fs.files.get(in.Fh); ok && h.eager && lock.Kind == meta.LockPosix {
 		h.lockedBy(in.Owner)
+		fs.lockable.add(ino)
 	}
 	return status(fs.volume.SetLock(c.ctx, ino, lock, wait))
 }
@@ -89,4 +91,30 @@ func (fs *FS) giveBackLocks(c *call, h *handle) {
 			fs.options.Log.Warn("fuse: release of a lock", "inode", uint64(h.Ino()), "error", err)
 		}
 	}
+}
+
+// lockable remembers files that were locked through a descriptor without FLUSH: whoever locked one is likely to do so
+// again, and the next descriptors get FLUSH, so that closing them gives their locks back. It is a guess that costs a request,
+// and is forgotten now and then.
+type lockable struct {
+	mu   sync.Mutex // guards what follows
+	inos map[honeyant.Ino]struct{}
+}
+
+const mostLockable = 4096
+
+func (l *lockable) add(ino honeyant.Ino) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.inos == nil || len(l.inos) >= mostLockable {
+		l.inos = map[honeyant.Ino]struct{}{}
+	}
+	l.inos[ino] = struct{}{}
+}
+
+func (l *lockable) has(ino honeyant.Ino) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, ok := l.inos[ino]
+	return ok
 }

@@ -48,7 +48,7 @@ func steps(dir string) []struct {
 			}
 			return unix.Close(fd)
 		}},
-		{"open, read 4 KiB, close", 13, func() error { return readAll("a/b/small") }},
+		{"open, read 4 KiB, close", 12, func() error { return readAll("a/b/small") }},
 		{"overwrite with O_TRUNC", 8, func() error { return os.WriteFile(at("new"), []byte("x"), 0o644) }},
 		{"append", 6, func() error {
 			fd, err := unix.Open(at("new"), unix.O_WRONLY|unix.O_APPEND, 0)
