@@ -1,8 +1,11 @@
 package meta
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
+	"maps"
+	"slices"
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/kv"
@@ -109,15 +112,19 @@ func (s *Shadow) Version(ino honeyant.Ino) uint64 {
 func (s *Shadow) Len() int     { return len(s.held) }
 func (s *Shadow) Bytes() int64 { return s.bytes }
 
-// Inodes calls fn for each inode that is held with the tick at which it was used last, greater ones later.
-func (s *Shadow) Inodes(fn func(ino honeyant.Ino, dir bool, used uint64)) {
-	for ino, h := range s.held {
-		fn(ino, h.dir, h.used)
+// Inodes calls fn for each inode that is held.
+func (s *Shadow) Inodes(fn func(ino honeyant.Ino)) {
+	for ino := range s.held {
+		fn(ino)
 	}
 }
 
-// Tick is the present tick.
-func (s *Shadow) Tick() uint64 { return s.tick }
+// ByUse lists the inodes that are held, those first that were used least lately.
+func (s *Shadow) ByUse() []honeyant.Ino {
+	inos := slices.Collect(maps.Keys(s.held))
+	slices.SortFunc(inos, func(a, b honeyant.Ino) int { return cmp.Compare(s.held[a].used, s.held[b].used) })
+	return inos
+}
 
 // Attr is the attributes of a held inode.
 func (s *Shadow) Attr(ino honeyant.Ino) (honeyant.Attr, bool) {

@@ -33,10 +33,10 @@ func keepAttrs(t *testing.T, rng *rand.Rand) {
 	var mu sync.Mutex // guards ino and told
 	var ino honeyant.Ino
 	told := false
-	through, stop := v.Keep(func(_ context.Context, inos []honeyant.Ino, own bool) { // of own changes it may think that it knows
+	through, stop := v.Keep(func(_ context.Context, inos []honeyant.Ino, why volume.Cause) { // of own changes it may think that it knows
 		mu.Lock()
 		defer mu.Unlock()
-		told = told || !own && (inos == nil || slices.Contains(inos, ino))
+		told = told || why != volume.ByOwn && (inos == nil || slices.Contains(inos, ino))
 	})
 	defer stop()
 	ctx := through(bg)
@@ -145,11 +145,11 @@ func TestLostBytesAreToldOf(t *testing.T) {
 		v, _ := c.OpenLeased(t, nil)
 		var mu sync.Mutex // guards told
 		told := map[honeyant.Ino]bool{}
-		through, stop := v.Keep(func(_ context.Context, inos []honeyant.Ino, own bool) {
+		through, stop := v.Keep(func(_ context.Context, inos []honeyant.Ino, why volume.Cause) {
 			mu.Lock()
 			defer mu.Unlock()
 			for _, ino := range inos {
-				told[ino] = told[ino] || !own
+				told[ino] = told[ino] || why != volume.ByOwn
 			}
 		})
 		defer stop()

@@ -52,7 +52,7 @@ func (in *inode) commitReady(commit committer) bool {
 		}
 		if in.committed(n, reply, sent, op.Extents, op.Chunks) && in.v.names != nil {
 			in.mu.Unlock()
-			in.v.names.tell([]honeyant.Ino{in.ino})
+			in.v.names.tell([]honeyant.Ino{in.ino}, ByOthers)
 			in.mu.Lock()
 		}
 	}

@@ -288,7 +288,7 @@ func (in *inode) fail(err error) {
 		in.v.o.Log.Error("written bytes are lost", "inode", uint64(in.ino), "err", err)
 		in.lost(err)
 		if in.v.names != nil { // of size and times as if they were not; a closed volume has told all
-			in.v.start(func() { in.v.names.tell([]honeyant.Ino{in.ino}) })
+			in.v.start(func() { in.v.names.tell([]honeyant.Ino{in.ino}, ByOthers) })
 		}
 	}
 	in.drop()

@@ -281,7 +281,7 @@ func (j *journal) giveUp(s *session, err error) {
 	}
 	lost := j.records
 	var held []meta.OpenFile
-	j.shadow.Inodes(func(ino honeyant.Ino, _ bool, _ uint64) {
+	j.shadow.Inodes(func(ino honeyant.Ino) {
 		held = append(held, meta.OpenFile{Volume: j.v.o.Volume, Ino: ino})
 	})
 	for _, r := range lost {

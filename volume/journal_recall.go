@@ -74,7 +74,7 @@ func (j *journal) surrender(s *session, inos []honeyant.Ino) []honeyant.Ino {
 			break
 		}
 	}
-	j.v.names.tell(inos)
+	j.v.names.tell(inos, ByOthers)
 	j.giveBack(s, inos)
 	j.v.names.returned(inos)
 	return inos
@@ -167,7 +167,7 @@ func (j *journal) held(s *session) (files []meta.ReclaimedFile) {
 		}
 		files = append(files, f)
 	}
-	j.shadow.Inodes(func(ino honeyant.Ino, _ bool, _ uint64) { add(ino) })
+	j.shadow.Inodes(func(ino honeyant.Ino) { add(ino) })
 	for ino := range j.pending {
 		if !j.shadow.Has(ino) {
 			add(ino)

@@ -328,13 +328,7 @@ func (j *journal) makeRoom(s *session) {
 		j.mu.Unlock()
 		return
 	}
-	var files []honeyant.Ino
-	j.shadow.Inodes(func(ino honeyant.Ino, dir bool, _ uint64) {
-		if !dir && j.pending[ino] == 0 {
-			files = append(files, ino)
-		}
-	})
-	for some := range slices.Chunk(files, heldAtOnce) {
+	for some := range slices.Chunk(j.shadow.ByUse(), heldAtOnce) {
 		if j.owner != s || j.shadow.Bytes() <= j.max/2 {
 			break
 		}
@@ -353,14 +347,10 @@ func (j *journal) makeRoom(s *session) {
 	}
 	j.shadow.Sweep()
 	crowded := j.shadow.Bytes() > j.max*3/4 || j.shadow.Len() > maxHeld
-	half := j.shadow.Tick() - uint64(j.shadow.Len())/2
 	var old []honeyant.Ino
 	if crowded {
-		j.shadow.Inodes(func(ino honeyant.Ino, _ bool, used uint64) {
-			if used < half && j.pending[ino] == 0 {
-				old = append(old, ino)
-			}
-		})
+		old = j.shadow.ByUse()
+		old = slices.DeleteFunc(old[:len(old)/2], func(ino honeyant.Ino) bool { return j.pending[ino] > 0 })
 	}
 	j.mu.Unlock()
 	var idle []honeyant.Ino
@@ -379,7 +369,7 @@ func (j *journal) makeRoom(s *session) {
 	if len(gone) == 0 {
 		return
 	}
-	j.v.names.tell(gone)
+	j.v.names.tell(gone, ForRoom)
 	j.giveBack(s, gone)
 	j.v.names.returned(gone)
 	j.mu.Lock()

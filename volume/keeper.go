@@ -9,11 +9,22 @@ import (
 )
 
 // A Keeper is told what must not be kept outside of the volume any more, as a kernel keeps what it was answered:
-// these inodes, their names and attributes, nil for all. With own the change was made by a call that the keeper's own
-// user has made (see Keep) with ctx, under an exclusive lease: nobody else has seen it. Of the commit of what was written it is
+// these inodes, their names and attributes, nil for all. Of the commit of what was written it is
 // told only if that changes what it may have been told (see inode.committed), and then after it. It is called without locks, from many goroutines, and returns when they are gone;
 // recalls are acknowledged and own changes are sent only after that.
-type Keeper func(ctx context.Context, inos []honeyant.Ino, own bool)
+type Keeper func(ctx context.Context, inos []honeyant.Ino, why Cause)
+
+// Cause is why something must not be kept.
+type Cause int
+
+const (
+	// ByOthers: somebody else wants it, or has changed it.
+	ByOthers Cause = iota
+	// ByOwn: a call that the keeper's own user has made (see Keep) with ctx has changed it, under an exclusive lease: nobody else has seen it.
+	ByOwn
+	// ForRoom: the volume lets go of what was not used lately.
+	ForRoom
+)
 
 // keeperKey is under which a context names the Keeper whose user makes a call.
 type keeperKey struct{}
@@ -60,8 +71,12 @@ func (n *nameCache) kept() bool {
 }
 
 // tell makes all keepers drop inodes; nil: all.
-func (n *nameCache) tell(inos []honeyant.Ino) {
-	n.tellOthers(context.Background(), inos, nil)
+func (n *nameCache) tell(inos []honeyant.Ino, why Cause) {
+	if all := n.keepers.Load(); all != nil {
+		for _, k := range *all {
+			(*k)(context.Background(), inos, why)
+		}
+	}
 }
 
 // tellOthers is tell for what a call with ctx has changed, but for the keeper whose user has made it: that is told of
@@ -74,9 +89,9 @@ func (n *nameCache) tellOthers(ctx context.Context, inos, own []honeyant.Ino) {
 	from, _ := ctx.Value(keeperKey{}).(*Keeper)
 	for _, k := range *all {
 		if k != from {
-			(*k)(ctx, inos, false)
+			(*k)(ctx, inos, ByOthers)
 		} else if len(own) > 0 {
-			(*k)(ctx, own, true)
+			(*k)(ctx, own, ByOwn)
 		}
 	}
 }

@@ -108,7 +108,7 @@ func (n *nameCache) forget(files []meta.OpenFile) {
 	}
 	n.mu.Unlock()
 	if n.keepers.Load() != nil {
-		n.tell(inodesOf(files))
+		n.tell(inodesOf(files), ByOthers)
 	}
 }
 
@@ -131,7 +131,7 @@ func (n *nameCache) adopt(s *session) {
 	clear(n.busy)
 	n.clear()
 	n.mu.Unlock()
-	n.tell(nil)
+	n.tell(nil, ByOthers)
 }
 
 // present tells whether s is the owner and its leases are in force, and forgets what was of another era. n.mu is held.

@@ -90,7 +90,7 @@ func (u under) Do(ctx context.Context, op meta.Op) (meta.Reply, error) { return 
 func (n *nameCache) change(ctx context.Context, s *session, op meta.Op, more []honeyant.Ino) (meta.Reply, error) {
 	inos, since, mine := n.setAside(s, op, more)
 	if len(inos) > 0 || !mine {
-		n.tell(inos)
+		n.tell(inos, ByOthers)
 	}
 	w := meta.Want{Settled: func() { n.settled(s, inos) }}
 	for _, ino := range inos {

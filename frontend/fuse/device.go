@@ -11,6 +11,8 @@ import (
 
 	gofuse "github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
+
+	"github.com/honeyant/honeyant/volume"
 )
 
 // device is an open /dev/fuse that a mount is served over, for what go-fuse can not say: FUSE_NOTIFY_INC_EPOCH.
@@ -160,7 +162,7 @@ func (fs *FS) keep(fd int, path string, forget func(), log *slog.Logger) (stop f
 	k.attrsOn.Store(true)
 	k.look()
 	return func() {
-		k.drop(context.Background(), nil, false) // programs may be inside still
+		k.drop(context.Background(), nil, volume.ByOthers) // programs may be inside still
 		forget()
 		k.off()
 		if k.turn() { // else the kernel hangs in it

@@ -9,6 +9,7 @@ import (
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/internal/spin"
+	"github.com/honeyant/honeyant/volume"
 )
 
 // kept knows what the kernel may answer without asking: names below a directory, and attributes, as long as the
@@ -177,19 +178,19 @@ func (k *kept) asked(ino honeyant.Ino) {
 	k.mu.Lock()
 	if len(k.acls) >= keptMost {
 		k.mu.Unlock()
-		k.drop(context.Background(), nil, false)
+		k.drop(context.Background(), nil, volume.ByOthers)
 		k.mu.Lock()
 	}
 	k.acls[ino] = struct{}{}
 	k.mu.Unlock()
 }
 
-// drop returns when the kernel does not use what it was told of the inodes; nil: of any. With own the change is one that
+// drop is the kernel's volume.Keeper: it returns when the kernel does not use what it was told of the inodes; nil: of any. ByOwn is a change that
 // a thread of this kernel has asked for: names, ACLs and attributes are in order there itself. But of attributes it is told
 // if the answer to another thread may still be on its way, since that would pass for newer than a directory's change
 // (fuse_dir_changed does not raise the attr_version).
-func (k *kept) drop(ctx context.Context, inos []honeyant.Ino, own bool) {
-	if own {
+func (k *kept) drop(ctx context.Context, inos []honeyant.Ino, why volume.Cause) {
+	if why == volume.ByOwn {
 		k.changed(inos, threadOf(ctx))
 		return
 	}
@@ -197,7 +198,7 @@ func (k *kept) drop(ctx context.Context, inos []honeyant.Ino, own bool) {
 		k.outlast(&k.names, &k.attrs)
 		return
 	}
-	any := k.mark(inos)
+	any := k.mark(inos, why == volume.ByOthers)
 	k.awaitStores(inos)
 	if !any {
 		k.settle() // somebody else may be telling the kernel just now
@@ -255,8 +256,9 @@ func (k *kept) changed(inos []honeyant.Ino, thread uint32) {
 	}
 }
 
-// mark keeps answers that are on their way from being given a timeout, and tells whether the kernel may use any.
-func (k *kept) mark(inos []honeyant.Ino) (any bool) {
+// mark keeps answers that are on their way from being given a timeout, and for a moment those to come if that is worth while, and
+// tells whether the kernel may use any.
+func (k *kept) mark(inos []honeyant.Ino, calm bool) (any bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.gen++
@@ -266,11 +268,16 @@ func (k *kept) mark(inos []honeyant.Ino) (any bool) {
 		}
 		return len(k.names.of)+len(k.attrs.of)+len(k.acls)+len(k.lists) > 0
 	}
-	calm := time.Now().Add(k.quiet)
+	var until time.Time
+	if calm {
+		until = time.Now().Add(k.quiet)
+	}
 	for _, ino := range inos {
 		slot := keptSlot(ino)
-		k.names.dropped[slot], k.names.calm[slot] = k.gen, calm
-		k.attrs.dropped[slot], k.attrs.calm[slot] = k.gen, calm
+		k.names.dropped[slot], k.attrs.dropped[slot] = k.gen, k.gen
+		if calm {
+			k.names.calm[slot], k.attrs.calm[slot] = until, until
+		}
 		_, name := k.names.of[ino]
 		_, attr := k.attrs.of[ino]
 		_, acl := k.acls[ino]

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/volume"
 )
 
 // TestListingsOnTheirWay checks that a drop of a directory expires names once more when answers to listings of it, which the kernel
@@ -36,7 +37,7 @@ func TestListingsOnTheirWay(t *testing.T) {
 					time.AfterFunc(test.arrives, func() { k.arrived(l) })
 				}
 				start := time.Now()
-				k.drop(t.Context(), test.drop, false)
+				k.drop(t.Context(), test.drop, volume.ByOthers)
 				if took := time.Since(start); took < test.takes || took > test.takes+2*takenRetry {
 					t.Errorf("dropped after %v, want %v", took, test.takes)
 				}
@@ -47,7 +48,7 @@ func TestListingsOnTheirWay(t *testing.T) {
 					return
 				}
 				k.arrived(l)
-				k.drop(t.Context(), []honeyant.Ino{dir}, false)
+				k.drop(t.Context(), []honeyant.Ino{dir}, volume.ByOthers)
 				if names, _ := f.told(); names != test.expires+1 {
 					t.Error("what was on its way when others were expired is not expired")
 				}
@@ -63,7 +64,7 @@ func TestListingsAfterADrop(t *testing.T) {
 		f := &fakeKernel{}
 		k := newFake(f)
 		since := k.begin()
-		k.drop(t.Context(), []honeyant.Ino{1}, false)
+		k.drop(t.Context(), []honeyant.Ino{1}, volume.ByOthers)
 		if d := k.entries(listing{1, 7}, since, good); d != 0 || len(k.arriving) != 0 {
 			t.Errorf("timeout %v, %d on their way, want none", d, len(k.arriving))
 		}
@@ -80,7 +81,7 @@ func TestListingsAfterADrop(t *testing.T) {
 			t.Error("not given though all of them have been taken in")
 		}
 		start := time.Now()
-		k.drop(t.Context(), []honeyant.Ino{2}, false)
+		k.drop(t.Context(), []honeyant.Ino{2}, volume.ByOthers)
 		if took := time.Since(start); took != 0 {
 			t.Errorf("dropping what was answered long ago took %v", took)
 		}
@@ -113,7 +114,7 @@ func TestListingsAskedAgain(t *testing.T) {
 		if !k.list(1, good) || !k.stale(1) {
 			t.Error("not stale though its names have run out")
 		}
-		k.drop(t.Context(), []honeyant.Ino{1}, false)
+		k.drop(t.Context(), []honeyant.Ino{1}, volume.ByOthers)
 		if k.stale(1) {
 			t.Error("stale after it was dropped: it is asked for in any case")
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/internal/mountinfo"
+	"github.com/honeyant/honeyant/volume"
 )
 
 // fakeKernel notes what it is told; it hangs until hang is closed, and fails with err.
@@ -98,11 +99,11 @@ func TestKeptGives(t *testing.T) {
 			t.Errorf("timeout %v at the end of a lease", d)
 		}
 		k.attr(2, asker{since: since}, good)
-		k.drop(t.Context(), []honeyant.Ino{3}, false)
+		k.drop(t.Context(), []honeyant.Ino{3}, volume.ByOthers)
 		if names, attrs := f.told(); names != 0 || attrs != 0 {
 			t.Errorf("told %d and %d of what it does not keep", names, attrs)
 		}
-		k.drop(t.Context(), []honeyant.Ino{1}, false)
+		k.drop(t.Context(), []honeyant.Ino{1}, volume.ByOthers)
 		if names, attrs := f.told(); names != 1 || attrs != 0 {
 			t.Errorf("told %d and %d, want names alone", names, attrs)
 		}
@@ -120,7 +121,7 @@ func TestKeptGives(t *testing.T) {
 			t.Errorf("timeout %v, want %v again", d, keptFor)
 		}
 		k.asked(9)
-		k.drop(t.Context(), nil, false)
+		k.drop(t.Context(), nil, volume.ByOthers)
 		if names, attrs := f.told(); names != 2 || attrs != 2 {
 			t.Errorf("told %d and %d, want all: 2 and 2", names, attrs)
 		}
@@ -148,7 +149,7 @@ func TestKeptWithoutTheKernelsHelp(t *testing.T) {
 				var both sync.WaitGroup
 				for range 2 { // the second one finds the table empty
 					both.Go(func() {
-						k.drop(t.Context(), []honeyant.Ino{1}, false)
+						k.drop(t.Context(), []honeyant.Ino{1}, volume.ByOthers)
 						if took := time.Since(start); took < keptFor {
 							t.Errorf("dropped after %v, before the timeout of %v", took, keptFor)
 						} else if took > keptFor+tellDeadline {
@@ -194,7 +195,7 @@ func TestKeptOwnChanges(t *testing.T) {
 				time.Sleep(c.later)
 				from := &call{thread: c.changer, fs: &FS{calls: map[*call]struct{}{}}}
 				from.Begin(t.Context())
-				k.drop(from, []honeyant.Ino{1}, true)
+				k.drop(from, []honeyant.Ino{1}, volume.ByOwn)
 				if names, attrs := f.told(); names != 0 || attrs != c.told {
 					t.Errorf("told %d and %d, want 0 and %d", names, attrs, c.told)
 				}
@@ -226,21 +227,21 @@ func TestKeptAnswerOnItsWay(t *testing.T) {
 			defer f.mu.Unlock()
 			f.unknown = nil
 		})
-		k.drop(t.Context(), []honeyant.Ino{7}, false)
+		k.drop(t.Context(), []honeyant.Ino{7}, volume.ByOthers)
 		if took := time.Since(start); took < 100*time.Millisecond || took > 100*time.Millisecond+2*takenRetry {
 			t.Errorf("dropped after %v, want when the kernel had made the inode", took)
 		}
 		f.mu.Lock()
 		f.unknown = []uint64{8}
 		f.mu.Unlock()
-		k.drop(t.Context(), []honeyant.Ino{8}, false)
+		k.drop(t.Context(), []honeyant.Ino{8}, volume.ByOthers)
 		if took := time.Since(start); took != takenIn {
 			t.Errorf("dropped after %v, want %v: no answer can be on its way any more", took, takenIn)
 		}
 		k.attr(8, asker{since: k.begin()}, good)
 		time.Sleep(calmFor)
 		start = time.Now()
-		k.drop(t.Context(), []honeyant.Ino{8}, false)
+		k.drop(t.Context(), []honeyant.Ino{8}, volume.ByOthers)
 		if took := time.Since(start); took != 0 {
 			t.Errorf("dropping what was given long ago took %v", took)
 		}
@@ -256,7 +257,7 @@ func TestKeptBelowMounts(t *testing.T) {
 		k.below = func() bool { return below }
 		start := time.Now()
 		k.name(1, k.begin(), good)
-		k.drop(t.Context(), []honeyant.Ino{1}, false)
+		k.drop(t.Context(), []honeyant.Ino{1}, volume.ByOthers)
 		if names, _ := f.told(); names != 0 {
 			t.Error("names were expired")
 		}
@@ -296,5 +297,23 @@ func TestCoversPartOf(t *testing.T) {
 	}
 	if coversPartOf(mountinfo.Parse(root), 52) {
 		t.Error("a device that is not there is covered")
+	}
+}
+
+// What the volume lets go of for room may be kept again at once; what others want may not for a moment.
+func TestRoomIsNotCalm(t *testing.T) {
+	for _, why := range []volume.Cause{volume.ForRoom, volume.ByOthers} {
+		k := newKept(time.Hour)
+		k.kernel, k.epochs = &fakeKernel{}, true
+		k.namesOn.Store(true)
+		k.attrsOn.Store(true)
+		lease := func() time.Duration { return time.Second }
+		if k.name(7, k.begin(), lease) == 0 {
+			t.Fatal("nothing is kept")
+		}
+		k.drop(t.Context(), []honeyant.Ino{7}, why)
+		if again := k.name(7, k.begin(), lease) > 0; again != (why == volume.ForRoom) {
+			t.Errorf("cause %d: kept again %v", why, again)
+		}
 	}
 }

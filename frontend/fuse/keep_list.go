@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/volume"
 )
 
 // The kernel can keep a directory's listing (FOPEN_CACHE_DIR). Each time it lists the directory from the start it looks whether the time
@@ -19,7 +20,7 @@ func (k *kept) list(dir honeyant.Ino, lease func() time.Duration) bool {
 	k.mu.Lock()
 	if len(k.lists) >= keptMost {
 		k.mu.Unlock()
-		k.drop(context.Background(), nil, false)
+		k.drop(context.Background(), nil, volume.ByOthers)
 		k.mu.Lock()
 	}
 	if k.lists[dir] == nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/honeyant/honeyant"
+	"github.com/honeyant/honeyant/volume"
 )
 
 func TestStoresAreOfWholePagesThatNobodyWaitsFor(t *testing.T) {
@@ -34,7 +35,7 @@ func TestStoresAreOfWholePagesThatNobodyWaitsFor(t *testing.T) {
 				k := newFake(f)
 				since := k.begin()
 				if c.drop {
-					k.drop(t.Context(), []honeyant.Ino{7}, false)
+					k.drop(t.Context(), []honeyant.Ino{7}, volume.ByOthers)
 				}
 				if c.open {
 					k.bar(7)
@@ -66,8 +67,8 @@ func TestStoresAreWaitedFor(t *testing.T) {
 	for name, wait := range map[string]func(*kept){
 		"open":  func(k *kept) { k.bar(7) },
 		"write": func(k *kept) { k.writes(7) },
-		"drop":  func(k *kept) { k.drop(t.Context(), []honeyant.Ino{7}, false) },
-		"all":   func(k *kept) { k.drop(t.Context(), nil, false) },
+		"drop":  func(k *kept) { k.drop(t.Context(), []honeyant.Ino{7}, volume.ByOthers) },
+		"all":   func(k *kept) { k.drop(t.Context(), nil, volume.ByOthers) },
 	} {
 		for _, took := range []time.Duration{time.Second, time.Minute} {
 			t.Run(name+" "+took.String(), func(t *testing.T) {

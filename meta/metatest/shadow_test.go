@@ -190,7 +190,7 @@ func (s *shadowed) flush() error {
 	}
 	var all error
 	var gone []honeyant.Ino
-	s.shadow.Inodes(func(ino honeyant.Ino, _ bool, _ uint64) {
+	s.shadow.Inodes(func(ino honeyant.Ino) {
 		own, _ := s.shadow.Attr(ino)
 		if own.Nlink == 0 && !s.IsOpen(honeyant.MainVolume, ino) {
 			gone = append(gone, ino)

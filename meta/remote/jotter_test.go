@@ -82,7 +82,7 @@ func (j *jotter) held() (files []meta.ReclaimedFile) {
 		}
 		seen[ino] = true
 	}
-	j.shadow.Inodes(func(ino honeyant.Ino, _ bool, _ uint64) { add(ino) })
+	j.shadow.Inodes(func(ino honeyant.Ino) { add(ino) })
 	for _, r := range j.records { // and what is deleted here, but not there
 		for _, touched := range r.touched {
 			add(touched.Ino)
@@ -195,7 +195,7 @@ func (j *jotter) do(op meta.Op) (meta.Reply, error) {
 	j.mu.Lock()
 	j.direct++
 	var files []meta.OpenFile
-	j.shadow.Inodes(func(ino honeyant.Ino, _ bool, _ uint64) { files = append(files, meta.OpenFile{Volume: 1, Ino: ino}) })
+	j.shadow.Inodes(func(ino honeyant.Ino) { files = append(files, meta.OpenFile{Volume: 1, Ino: ino}) })
 	j.leave(files)
 	j.mu.Unlock()
 	defer func() {
