@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/binary"
 	"errors"
-	"maps"
 	"slices"
 
 	"github.com/honeyant/honeyant"
@@ -121,8 +120,19 @@ func (s *Shadow) Inodes(fn func(ino honeyant.Ino)) {
 
 // ByUse lists the inodes that are held, those first that were used least lately.
 func (s *Shadow) ByUse() []honeyant.Ino {
-	inos := slices.Collect(maps.Keys(s.held))
-	slices.SortFunc(inos, func(a, b honeyant.Ino) int { return cmp.Compare(s.held[a].used, s.held[b].used) })
+	type use struct {
+		ino  honeyant.Ino
+		used uint64
+	}
+	uses := make([]use, 0, len(s.held))
+	for ino, h := range s.held {
+		uses = append(uses, use{ino, h.used})
+	}
+	slices.SortFunc(uses, func(a, b use) int { return cmp.Compare(a.used, b.used) })
+	inos := make([]honeyant.Ino, len(uses))
+	for i, u := range uses {
+		inos[i] = u.ino
+	}
 	return inos
 }
 

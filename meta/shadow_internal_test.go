@@ -96,3 +96,37 @@ func TestShadowOfADirectoryInParts(t *testing.T) {
 		t.Error("something is left of what was dropped")
 	}
 }
+
+// What is used goes behind what is not, however often others were used before.
+func TestShadowByUse(t *testing.T) {
+	v := newVolume(t)
+	const files = 20
+	next := honeyant.Ino(1000)
+	s := NewShadow(1, func(honeyant.Ino) bool { return false }, func() uint64 { next++; return uint64(next) })
+	var want []honeyant.Ino
+	for n := range files {
+		ino := v.mk(honeyant.RootIno, fmt.Sprint("f", n), honeyant.ModeFile)
+		reply, _, err := Eval(v.db, Env{Session: 9, Leases: everyLease{}}, &Take{Volume: 1, Ino: ino})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Take(reply.(*TakeReply)); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, ino)
+	}
+	for i, ino := range want {
+		for range 1 + files - i { // the first ones most often
+			if _, ok := s.Attr(ino); !ok {
+				t.Fatal("not held:", ino)
+			}
+		}
+	}
+	if got := s.ByUse(); !slices.Equal(got, want) {
+		t.Errorf("by use %v, want %v", got, want)
+	}
+	s.Attr(want[0])
+	if got := s.ByUse(); got[files-1] != want[0] || got[0] != want[1] {
+		t.Errorf("once more used, %d is not the last of %v", want[0], got)
+	}
+}

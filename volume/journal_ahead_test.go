@@ -10,7 +10,6 @@ import (
 
 	"github.com/honeyant/honeyant"
 	"github.com/honeyant/honeyant/meta"
-	"github.com/honeyant/honeyant/volume"
 	"github.com/honeyant/honeyant/volume/volumetest"
 )
 
@@ -137,20 +136,7 @@ func TestEmptiedAtOnce(t *testing.T) {
 		c := volumetest.NewCluster(t, 2, 1<<30)
 		a, _ := c.OpenLeased(t, nil)
 		v, s := c.OpenLeased(t, nil)
-		var dirs []honeyant.Ino
-		for n := range each * rounds {
-			dirs = append(dirs, mkdir(t, a, honeyant.RootIno, fmt.Sprint("d", n)))
-		}
-		for i := range files {
-			for _, d := range dirs {
-				if _, err := a.Make(bg, volume.NewNode{Parent: d, Name: fmt.Sprintf("f%05d", i), Mode: honeyant.ModeFile | 0o644}); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-		if err := a.Sync(bg); err != nil {
-			t.Fatal(err)
-		}
+		dirs := plant(t, a, each*rounds, files)
 		for _, d := range dirs { // a's leases are recalled
 			names(t, v, d)
 			for n := range files {

@@ -328,7 +328,11 @@ func (j *journal) makeRoom(s *session) {
 		j.mu.Unlock()
 		return
 	}
-	for some := range slices.Chunk(j.shadow.ByUse(), heldAtOnce) {
+	var all []honeyant.Ino
+	if j.shadow.Bytes() > j.max/2 {
+		all = j.shadow.ByUse()
+	}
+	for some := range slices.Chunk(all, heldAtOnce) {
 		if j.owner != s || j.shadow.Bytes() <= j.max/2 {
 			break
 		}

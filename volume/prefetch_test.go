@@ -194,20 +194,7 @@ func TestWalkOverWhatWasLetGo(t *testing.T) {
 		const dirs, files = 40, 400
 		c := volumetest.NewCluster(t, 1, 1<<30)
 		v, s := c.OpenLeased(t, nil)
-		var made []honeyant.Ino
-		for i := range dirs {
-			made = append(made, mkdir(t, v, honeyant.RootIno, fmt.Sprint("d", i)))
-		}
-		for i := range files {
-			for _, dir := range made {
-				if _, err := v.Make(bg, volume.NewNode{Parent: dir, Name: fmt.Sprintf("f%05d", i), Mode: honeyant.ModeFile | 0o644}); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-		if err := v.Sync(bg); err != nil {
-			t.Fatal(err)
-		}
+		made := plant(t, v, dirs, files)
 		time.Sleep(5 * time.Second)
 		let := dirs*files - int64(v.Stats().Journal.Held)
 		before := s.All()
@@ -225,6 +212,73 @@ func TestWalkOverWhatWasLetGo(t *testing.T) {
 		}
 		if let < 1000 || n > let/10 {
 			t.Errorf("%d requests for %d inodes that are not held", n, let)
+		}
+	})
+}
+
+// plant makes directories d0, d1, ... of the root with files f00000, f00001, ... each, in turns, and syncs.
+func plant(t *testing.T, v *volume.Volume, dirs, files int) []honeyant.Ino {
+	t.Helper()
+	var made []honeyant.Ino
+	for i := range dirs {
+		made = append(made, mkdir(t, v, honeyant.RootIno, fmt.Sprint("d", i)))
+	}
+	for i := range files {
+		for _, dir := range made {
+			if _, err := v.Make(bg, volume.NewNode{Parent: dir, Name: fmt.Sprintf("f%05d", i), Mode: honeyant.ModeFile | 0o644}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := v.Sync(bg); err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
+// Of more inodes than may be held the half goes that was used least lately: how often others were used does not count.
+func TestLetGoOfWhatWasUsedLeast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const dirs, files, more = 40, 200, 120 // 8,000 files are held, and 4,800 too many
+		c := volumetest.NewCluster(t, 1, 1<<30)
+		v, s := c.OpenLeased(t, nil)
+		made := plant(t, v, dirs, files)
+		var inos []honeyant.Ino
+		for _, dir := range made {
+			for i := range files {
+				inos = append(inos, lookup(t, v, dir, fmt.Sprintf("f%05d", i)).Ino)
+			}
+		}
+		late := inos[len(inos)-3000:]
+		use := func(inos []honeyant.Ino, times int) {
+			for range times {
+				for _, ino := range inos {
+					if _, err := v.GetAttr(bg, ino); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+		}
+		time.Sleep(5 * time.Second)
+		top := mkdir(t, v, honeyant.RootIno, "more")
+		for i := range dirs * more {
+			if _, err := v.Make(bg, volume.NewNode{Parent: top, Name: fmt.Sprintf("f%05d", i), Mode: honeyant.ModeFile | 0o644}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		use(late, 1)
+		use(inos[:1], 2*dirs*files) // one that a program uses all the time
+		if err := v.Sync(bg); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Second)
+		if held := v.Stats().Journal.Held; held >= dirs*files {
+			t.Fatalf("%d inodes are held: nothing was let go of", held)
+		}
+		before := s.All()
+		use(late, 1)
+		if n := s.All() - before; n > 0 {
+			t.Errorf("%d requests for %d files that were used last", n, len(late))
 		}
 	})
 }

@@ -256,7 +256,7 @@ func (k *kept) changed(inos []honeyant.Ino, thread uint32) {
 	}
 }
 
-// mark keeps answers that are on their way from being given a timeout, and for a moment those to come if that is worth while, and
+// mark keeps answers that are on their way from being given a timeout, and with calm those to come for a moment, and
 // tells whether the kernel may use any.
 func (k *kept) mark(inos []honeyant.Ino, calm bool) (any bool) {
 	k.mu.Lock()
@@ -268,10 +268,7 @@ func (k *kept) mark(inos []honeyant.Ino, calm bool) (any bool) {
 		}
 		return len(k.names.of)+len(k.attrs.of)+len(k.acls)+len(k.lists) > 0
 	}
-	var until time.Time
-	if calm {
-		until = time.Now().Add(k.quiet)
-	}
+	until := time.Now().Add(k.quiet)
 	for _, ino := range inos {
 		slot := keptSlot(ino)
 		k.names.dropped[slot], k.attrs.dropped[slot] = k.gen, k.gen
