@@ -102,9 +102,15 @@ func (f *File) Seek(ctx context.Context, off int64, hole bool) (int64, error) {
 	return int64(r.Offset), nil
 }
 
-// CopyRange copies by sharing extents (copy_file_range) and tells how many bytes, which may be
-// fewer than length: at the end of f, or because one step was long enough. Overlapping ranges of
-// one file are Invalid.
+const (
+	shareFrom = 256<<10 + 1 // bytes from which it is quicker to commit that extents are shared than to copy what is known
+	copyStep  = 128 << 10   // bytes
+	maxCopies = 4           // at a time, with a buffer of copyStep each
+)
+
+// CopyRange copies as copy_file_range(2) and tells how many bytes, which may be fewer than length: at the end of f, or because one
+// step was long enough. Fewer than shareFrom bytes are written as by WriteAt; more are shared extents, committed on return.
+// Overlapping ranges of one file are Invalid.
 func (f *File) CopyRange(ctx context.Context, off int64, dst *File, dstOff, length int64) (int64, error) {
 	const name = "volume.CopyRange"
 	v, to := f.v, dst.in
@@ -117,6 +123,9 @@ func (f *File) CopyRange(ctx context.Context, off int64, dst *File, dstOff, leng
 		return 0, honeyant.E(name, honeyant.Invalid, f.object(), nil)
 	case dstOff > honeyant.MaxFileSize-length || off > honeyant.MaxFileSize-length:
 		return 0, honeyant.E(name, honeyant.TooLarge, f.object(), nil)
+	}
+	if length < shareFrom {
+		return f.copyBytes(ctx, off, dst, dstOff, length)
 	}
 	if err := to.enter(ctx); err != nil {
 		return 0, v.fault(ctx, name, dst.object(), err)
@@ -138,4 +147,27 @@ func (f *File) CopyRange(ctx context.Context, off int64, dst *File, dstOff, leng
 	defer to.mu.Unlock()
 	to.learn(r.Attr, sent)
 	return int64(r.Copied), nil
+}
+
+// copyBytes is CopyRange by reading and writing.
+func (f *File) copyBytes(ctx context.Context, off int64, dst *File, dstOff, length int64) (done int64, err error) {
+	b, err := f.v.copies.Take(ctx)
+	if err != nil {
+		return 0, f.v.fault(ctx, "volume.CopyRange", f.object(), err)
+	}
+	defer f.v.copies.Give(b)
+	for done < length {
+		n, err := f.ReadAt(ctx, b[:min(length-done, copyStep)], off+done)
+		if err == nil && n > 0 {
+			n, err = dst.WriteAt(ctx, b[:n], dstOff+done, WriteFlags{At: true, KillPriv: true})
+		}
+		if err != nil && done == 0 {
+			return 0, err
+		}
+		done += int64(n)
+		if err != nil || n == 0 {
+			break // what was done counts; the next call meets the error
+		}
+	}
+	return done, nil
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -187,64 +186,6 @@ func TestConcurrentUseOfOneInode(t *testing.T) {
 		}
 	}
 	closeFile(t, first)
-}
-
-func TestRanges(t *testing.T) {
-	c := volumetest.NewCluster(t, 2, 1<<30)
-	v := c.Open(t, nil)
-	f, g := create(t, v, "f"), create(t, v, "g")
-	data := pattern(3<<20, 1)
-	write(t, f, data, 0)
-	const keep = volume.FallocKeepSize
-	if err := f.Allocate(bg, keep|volume.FallocPunchHole, 100_000, 1_000_000); err != nil {
-		t.Fatal(err)
-	}
-	clear(data[100_000:1_100_000])
-	if got := readAll(t, f); !bytes.Equal(got, data) {
-		t.Fatal("after the punch")
-	}
-	if off, err := f.Seek(bg, 0, true); err != nil || off != 100_000 {
-		t.Fatalf("hole at %d, %v", off, err)
-	}
-	if off, err := f.Seek(bg, 200_000, false); err != nil || off != 1_100_000 {
-		t.Fatalf("data at %d, %v", off, err)
-	}
-	_, err := f.Seek(bg, 3<<20, false)
-	kindIs(t, err, honeyant.NoDevice)
-	if err := f.Allocate(bg, volume.FallocZeroRange, 3<<20-10, 20); err != nil {
-		t.Fatal(err)
-	}
-	clear(data[3<<20-10:])
-	data = append(data, make([]byte, 10)...)
-	if err := f.Allocate(bg, 0, 0, 4<<20); err != nil {
-		t.Fatal(err)
-	}
-	data = append(data, make([]byte, 4<<20-len(data))...)
-	if err := f.Allocate(bg, keep, 0, 40<<20); err != nil {
-		t.Fatal(err)
-	}
-	kindIs(t, f.Allocate(bg, volume.FallocCollapse, 0, 4096), honeyant.Unsupported)
-	kindIs(t, f.Allocate(bg, 0, 0, 0), honeyant.Invalid)
-	if got := readAll(t, f); !bytes.Equal(got, data) {
-		t.Fatal("after zero range and allocate")
-	}
-	write(t, g, []byte("before"), 0)
-	chunks := c.Chunks.Writes.Load()
-	for done := int64(0); done < 4<<20; {
-		n, err := f.CopyRange(bg, done, g, 6+done, 4<<20-done)
-		if err != nil || n == 0 {
-			t.Fatalf("%d, %v", n, err)
-		}
-		done += n
-	}
-	if got := readAll(t, g); !bytes.Equal(got, slices.Concat([]byte("before"), data)) {
-		t.Fatal("after the copy")
-	}
-	if n := c.Chunks.Writes.Load(); n != chunks {
-		t.Errorf("%d chunks written by a clone", n-chunks)
-	}
-	closeFile(t, f)
-	closeFile(t, g)
 }
 
 func TestDirectoryCookies(t *testing.T) {

@@ -28,6 +28,7 @@ type Volume struct {
 	packer     *packer
 	packs      *buffers.Spare // for packing small runs into one chunk; besides the pool, so that a flight never waits for a writer
 	packMax    int
+	copies     *buffers.Spare // for copyBytes
 	room       room
 	flusher    flusher
 	stats      counters
@@ -74,6 +75,7 @@ func New(o Options) (*Volume, error) {
 		inodes:  map[honeyant.Ino]*inode{}, policies: map[honeyant.Ino]policyAt{},
 	}
 	v.packs = buffers.NewSpare(maxPacking, v.packMax)
+	v.copies = buffers.NewSpare(maxCopies, copyStep)
 	v.packer = &packer{v: v}
 	v.flusher.wake = make(chan struct{}, 1)
 	v.ctx, v.cancel = context.WithCancelCause(context.Background())
